@@ -1,0 +1,52 @@
+"""The sequence Transformer as a candidate source: encode the history once, score every item by a dot product.
+
+Called by   shared/models/recommender.py
+Engine      ONNX Runtime on one thread; the item table stays outside the graph, memory-mapped, and is read twice: for
+            the vectors of the history and for the scores
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime
+
+from shared.features.events import FloatArray
+from shared.models.sources.scores import EMPTY_SCORES, DenseScores, SourceScores
+from shared.models.tensors import History, collate
+
+
+@dataclass(frozen=True)
+class SequenceSource:
+    """Scores from the exported encoder."""
+
+    session: onnxruntime.InferenceSession
+    item_VD: FloatArray
+    max_length: int
+    name: str = "sequence"
+
+    def scores(self, history: History) -> SourceScores:
+        """Return a score for every item; none for an empty history."""
+        if not len(history):
+            return EMPTY_SCORES
+        return DenseScores(self.item_VD @ self.encode([history])[0])
+
+    def encode(self, histories: list[History]) -> FloatArray:
+        """Return state_BD of each history; none may be empty."""
+        batch = collate(histories, self.max_length)
+        feeds = {
+            "vector_BLD": self.item_VD[batch.code_BL],
+            "type_BL": batch.type_BL,
+            "age_s_BL": batch.age_s_BL,
+            "mask_BL": batch.mask_BL,
+        }
+        (state_BD,) = self.session.run(None, feeds)
+        return np.asarray(state_BD, np.float32)
+
+
+def open_session(model: bytes) -> onnxruntime.InferenceSession:
+    """Open an encoder on one thread: more threads raised the p99 on small machines (docs/decisions)."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
