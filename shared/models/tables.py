@@ -71,3 +71,10 @@ class Popularity(Table):
     """most popular items: row 0 over all, then one row per category of BundleContents.categories; -1 pads"""
     repeat_rate_V: FloatArray
     """share of an item's buyers who bought it again; tells consumables from durable goods"""
+
+
+@dataclass(frozen=True)
+class ContentVectors(Table):
+    """Vectors of title and description, of unit length; also for items outside the vocabulary."""
+
+    vector_MD: FloatArray

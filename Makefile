@@ -1,0 +1,45 @@
+# Aisle in two commands: `make demo` starts everything on a real shop's log, `make test` proves it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up down status check test bench-serving
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+
+install: $(INSTALLED) ## Make .venv with everything pinned
+
+# torch first and by itself: with it in place pip's resolver has nothing large left to choose.
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --progress-bar off -c constraints.txt torch
+	$(BIN)/pip install --quiet --progress-bar off -c constraints.txt -e '.[training,local,demo,dev]'
+	@touch $(INSTALLED)
+
+demo: $(INSTALLED) ## Import a real shop's log, train, serve and recommend; leaves the platform running
+	@$(BIN)/aisle demo
+
+up: $(INSTALLED) ## Start the stores and services in the background
+	@$(BIN)/aisle up
+
+down: ## Stop the platform
+	@$(BIN)/aisle down
+
+status: ## Show what runs
+	@$(BIN)/aisle status
+
+check: $(INSTALLED) ## Lint, format, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test: $(INSTALLED) ## Run all tests on stores and ports of their own
+	$(BIN)/python -m pytest -q
+
+bench-serving: $(INSTALLED) ## Measure the running demo under open-loop load, beside its floor
+	$(BIN)/python -m benchmarks.serving

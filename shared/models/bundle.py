@@ -1,0 +1,251 @@
+"""The model bundle: an immutable folder that holds everything one model version needs to answer.
+
+Called by   services/training/publish.py (write), services/ranking/model_host.py and evaluation (load)
+Write       deterministic: the same contents give the same bytes, and the version is a hash of the manifest
+Load        manifest → files, size, sha256 → schema hash → vocabulary hash → shapes, finite → golden request
+Errors      BundleError, whose `reason` is a Reason and whose text names the file
+Never       a pickle: JSON, safetensors, .npy without objects, and ONNX only
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import onnxruntime
+import safetensors.numpy
+
+from shared.features.events import FloatArray
+from shared.models.fusion import Fusion
+from shared.models.golden import golden_answers, same_answers
+from shared.models.sources.sequence import open_session
+from shared.models.tables import Array, ContentVectors, ItemNeighbours, Popularity, SampleHistories, SvdFactors, Table
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+ITEM_TABLE = "item_table.npy"
+TABLES = "tables.safetensors"
+ENCODER = "encoder.onnx"
+GOLDEN = "golden.json"
+JSON_FILES = ("vocabulary.json", "encodings.json", "fusion.json", GOLDEN)
+
+Reason = Literal["missing", "manifest", "foreign_file", "corrupt", "schema", "vocabulary", "values", "golden"]
+
+
+class BundleError(Exception):
+    """A bundle that must not serve; the one loaded before stays."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class BundleFacts:
+    """What the manifest says of the model beside its files."""
+
+    name: str
+    schema_hash: str
+    trained_until_ms: int
+    git_commit: str
+    libraries: dict[str, str]
+    configuration: dict[str, Any]
+    metrics: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BundleContents:
+    """A model version in memory. Dimensions as in shared/models/tables.py; D is the encoder's width."""
+
+    facts: BundleFacts
+    item_ids: tuple[str, ...]
+    """in the order of their codes"""
+    categories: tuple[str, ...]
+    """top categories, in the order of the rows of `popularity.top_TM` after the first"""
+    encoder: bytes
+    max_length: int
+    item_VD: FloatArray
+    item_cf: ItemNeighbours
+    co_visitation: ItemNeighbours
+    svd: SvdFactors
+    samples: SampleHistories
+    popularity: Popularity
+    content_ids: tuple[str, ...]
+    """items of `content`, also those outside the vocabulary"""
+    content: ContentVectors
+    encodings: dict[str, Any]
+    """vocabularies and affinity tables, as shared/features writes them"""
+    fusion: Fusion
+    golden: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle, ready to serve."""
+
+    version: str
+    contents: BundleContents
+    session: onnxruntime.InferenceSession
+
+
+TABLE_TYPES: dict[str, type[Table]] = {
+    "item_cf": ItemNeighbours,
+    "co_visitation": ItemNeighbours,
+    "svd": SvdFactors,
+    "samples": SampleHistories,
+    "popularity": Popularity,
+    "content": ContentVectors,
+}
+
+
+def write_bundle(contents: BundleContents, folder: Path) -> str:
+    """Write the bundle into an empty folder and return its version."""
+    folder.mkdir(parents=True, exist_ok=False)
+    golden = golden_answers(contents, open_session(contents.encoder))
+    vocabulary = {
+        "item_ids": contents.item_ids,
+        "categories": contents.categories,
+        "content_ids": contents.content_ids,
+        "max_length": contents.max_length,
+    }
+    written: tuple[object, ...] = (vocabulary, contents.encodings, contents.fusion.to_json(), golden)
+    for name, value in zip(JSON_FILES, written, strict=True):
+        (folder / name).write_bytes(canonical_json(value))
+    (folder / ENCODER).write_bytes(contents.encoder)
+    np.save(folder / ITEM_TABLE, np.ascontiguousarray(contents.item_VD, np.float32), allow_pickle=False)
+    arrays: dict[str, Array] = {}
+    for prefix in TABLE_TYPES:
+        arrays |= getattr(contents, prefix).to_arrays(prefix)
+    safetensors.numpy.save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, folder / TABLES)
+    manifest = {
+        "format": FORMAT,
+        "facts": asdict(contents.facts),
+        "vocabulary_hash": vocabulary_hash(contents.item_ids),
+    }
+    manifest["files"] = {path.name: _fingerprint(path) for path in sorted(folder.iterdir())}
+    (folder / MANIFEST).write_bytes(canonical_json(manifest))
+    return version_of(folder)
+
+
+def version_of(folder: Path) -> str:
+    """Return the version a bundle folder must be known by: a hash of its manifest, which hashes all else."""
+    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()[:16]
+
+
+def vocabulary_hash(item_ids: tuple[str, ...]) -> str:
+    """Return the hash of the item vocabulary, in code order."""
+    return hashlib.sha256("\n".join(item_ids).encode()).hexdigest()
+
+
+def load_bundle(folder: Path, schema_hash: str, version: str | None = None) -> Bundle:
+    """Verify a bundle folder and return it; `version`, when given, is the one the registry promised."""
+    manifest = _read_manifest(folder)
+    found = version_of(folder)
+    if version is not None and found != version:
+        raise BundleError("manifest", f"{MANIFEST} is of version {found}, not {version}")
+    _check_files(folder, manifest["files"])
+    if manifest["facts"]["schema_hash"] != schema_hash:
+        raise BundleError("schema", "the bundle was made with other feature definitions")
+    contents = _read_contents(folder, BundleFacts(**manifest["facts"]))
+    if vocabulary_hash(contents.item_ids) != manifest["vocabulary_hash"]:
+        raise BundleError("vocabulary", "vocabulary.json is not the one the manifest names")
+    _check_values(contents)
+    session = _open_encoder(contents.encoder)
+    if not same_answers(contents.golden, golden_answers(contents, session)):
+        raise BundleError("golden", f"{GOLDEN}: the model does not answer as it did when it was made")
+    return Bundle(found, contents, session)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+    except FileNotFoundError:
+        raise BundleError("missing", f"{folder.name} has no {MANIFEST}") from None
+    except ValueError:
+        raise BundleError("manifest", f"{MANIFEST} is not JSON") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise BundleError("manifest", f"{MANIFEST} is not of format {FORMAT}")
+    missing = {"facts", "files", "vocabulary_hash"} - manifest.keys()
+    if missing:
+        raise BundleError("manifest", f"{MANIFEST} lacks {sorted(missing)}")
+    return cast(dict[str, Any], manifest)
+
+
+def _check_files(folder: Path, files: dict[str, dict[str, Any]]) -> None:
+    expected = {*JSON_FILES, ENCODER, ITEM_TABLE, TABLES}
+    if files.keys() != expected:
+        raise BundleError("manifest", f"{MANIFEST} names other files than a bundle has")
+    foreign = {path.name for path in folder.iterdir()} - expected - {MANIFEST}
+    if foreign:
+        raise BundleError("foreign_file", f"not part of a bundle: {sorted(foreign)}")
+    for name, stored in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise BundleError("missing", f"{name} is missing")
+        if _fingerprint(path) != stored:
+            raise BundleError("corrupt", f"{name} is not what the manifest says")
+
+
+def _read_contents(folder: Path, facts: BundleFacts) -> BundleContents:
+    try:
+        vocabulary, encodings, fusion, golden = (json.loads((folder / name).read_bytes()) for name in JSON_FILES)
+        arrays = safetensors.numpy.load_file(folder / TABLES)
+        tables: dict[str, Any] = {prefix: kind.from_arrays(prefix, arrays) for prefix, kind in TABLE_TYPES.items()}
+        return BundleContents(
+            facts=facts,
+            item_ids=tuple(vocabulary["item_ids"]),
+            categories=tuple(vocabulary["categories"]),
+            content_ids=tuple(vocabulary["content_ids"]),
+            max_length=int(vocabulary["max_length"]),
+            encoder=(folder / ENCODER).read_bytes(),
+            item_VD=np.load(folder / ITEM_TABLE, mmap_mode="r", allow_pickle=False),
+            encodings=encodings,
+            fusion=Fusion.from_json(fusion),
+            golden=golden,
+            **tables,
+        )
+    except (ValueError, KeyError, safetensors.SafetensorError) as error:
+        raise BundleError("corrupt", f"unreadable bundle file: {error}") from error
+
+
+def _check_values(contents: BundleContents) -> None:
+    items = len(contents.item_ids)
+    lengths = {
+        "item table": len(contents.item_VD),
+        "item-CF": len(contents.item_cf.neighbour_VK),
+        "co-visitation": len(contents.co_visitation.neighbour_VK),
+        "SVD": len(contents.svd.factor_VF),
+        "popularity": len(contents.popularity.weight_V),
+        "postings": len(contents.samples.posting_start_V1) - 1,
+    }
+    for name, length in lengths.items():
+        if length != items:
+            raise BundleError("vocabulary", f"{name} has {length} rows for {items} items")
+    for prefix in TABLE_TYPES:
+        for name, array in getattr(contents, prefix).to_arrays(prefix).items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise BundleError("values", f"{TABLES}: {name} is not finite")
+    if not np.isfinite(contents.item_VD).all():
+        raise BundleError("values", f"{ITEM_TABLE} is not finite")
+    if not np.isfinite(contents.fusion.weight_F).all():
+        raise BundleError("values", "fusion.json is not finite")
+
+
+def _open_encoder(model: bytes) -> onnxruntime.InferenceSession:
+    try:
+        return open_session(model)
+    # ONNX Runtime raises its own exception types, one per status code, with no common base but Exception.
+    except Exception as error:
+        raise BundleError("corrupt", f"{ENCODER} cannot be opened: {error}") from error
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "size": path.stat().st_size}
+
+
+def canonical_json(value: object) -> bytes:
+    """Return JSON with sorted keys and no spaces, so that equal values give equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
