@@ -1,0 +1,110 @@
+"""The messages between the gateway, feature and ranking services.
+
+Called by   services/gateway/clients.py (as client), services/feature and services/ranking (as server)
+Columns     a shopper's events travel as parallel lists, oldest first, ordered by (time, event id): one request carries
+            at most WINDOW_SIZE of them, so a shopper with a million events costs no more than one with a thousand
+"""
+
+from typing import Any
+
+from shared.contracts.recommendation import Context, Counts, ModelName, Objective, Reason, ReturnShape
+from shared.contracts.strict import InternalModel
+
+WINDOW_SIZE = 512
+
+
+class EventColumns(InternalModel):
+    """A shopper's newest events, oldest first; all lists have one length (at most WINDOW_SIZE)."""
+
+    item_id: list[str] = []
+    type: list[int] = []
+    """EVENT_TYPE_CODES"""
+    at_ms: list[int] = []
+    """epoch milliseconds"""
+    price: list[float | None] = []
+    """per unit"""
+    quantity: list[float] = []
+
+
+class Profile(InternalModel):
+    """What the shop said of the shopper; every value a category name, None when unknown."""
+
+    age_band: str | None = None
+    gender: str | None = None
+    region: str | None = None
+    attributes: dict[str, str] = {}
+    personalisation: bool = True
+
+
+class UserState(InternalModel):
+    """Everything ranking needs to know of a shopper, read by feature in one call."""
+
+    user_key: str
+    version: str
+    """changes with every event and profile change; part of the freshness check of cached lists"""
+    as_of_ms: int
+    events: EventColumns = EventColumns()
+    profile: Profile = Profile()
+    features: dict[str, float] = {}
+    """shared.features.user.USER_FEATURES, by name"""
+    category_preference: dict[str, float] = {}
+    """share of recent activity by top category, sums to 1, by name"""
+    brand_preference: dict[str, float] = {}
+
+
+class StateRequest(InternalModel):
+    """The body of feature's POST /state."""
+
+    user_key: str
+    as_of_ms: int
+
+
+class RankRequest(InternalModel):
+    """The body of ranking's POST /rank: a parsed public request plus the shopper's state."""
+
+    state: UserState | None
+    as_of_ms: int
+    num_items: int
+    scenario: str
+    context: Context = Context()
+    filter: str | None = None
+    exclude: list[str] = []
+    candidates: list[str] | None = None
+    diversity: float | None = None
+    novelty: float | None = None
+    objective: Objective | None = None
+    repeat: str = "auto"
+    return_: ReturnShape = ReturnShape()
+    arms: dict[str, str] = {}
+
+
+class RankedItem(InternalModel):
+    """One scored item; scores never rise along the list."""
+
+    item_id: str | int
+    score: float
+    sources: list[str] = []
+    reasons: list[Reason] = []
+    flags: list[str] = []
+    item: dict[str, Any] | None = None
+
+
+class RankReply(InternalModel):
+    """The list in order, with the receipt; `cold_start` when nothing personal was known."""
+
+    items: list[RankedItem]
+    counts: Counts
+    model: ModelName
+    cold_start: bool
+    took_ms: dict[str, float] = {}
+
+
+class SimilarRequest(InternalModel):
+    """The body of ranking's POST /similar."""
+
+    item_id: str
+    kind: str
+    num_items: int
+    filter: str | None = None
+    as_of_ms: int
+    fields: list[str] = []
