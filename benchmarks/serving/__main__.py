@@ -1,0 +1,186 @@
+"""make bench-serving: the running platform under open-loop load, beside the floor of its own stack.
+
+In          a platform started by `make demo` or `aisle up`, with a trained model
+Out         benchmarks/results/serving.json and a table; exit code 1 when a personal run was degraded beyond 0.1 %
+Personal    every request carries coordinates never sent before, so no list can come from a cache
+Cached      the same few requests over and over, computed once before the clock starts
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.environment import ROOT, environment
+from benchmarks.serving.load import Measured, open_loop
+from shared.service.settings import Settings
+
+RESULT = ROOT / "benchmarks" / "results" / "serving.json"
+RATE = 50
+CAPACITY_RATES = (100, 150, 200, 250, 300, 400, 500, 600, 800, 1000)
+CAPACITY_STEP_S = 5
+GOOD_P99_MS = 250.0
+MAX_DEGRADED_SHARE = 0.001
+COLUMNS = ("case", "rate", "achieved", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms", "errors", "degraded")
+
+console = Console()
+
+
+def personal_body(users: list[str], seed: int) -> Callable[[int], dict[str, Any]]:
+    """Return a maker of requests of mixed users, each from a place on Earth that no other request names."""
+    draw = random.Random(seed)
+
+    def body(number: int) -> dict[str, Any]:
+        place = {"latitude": round(draw.uniform(-60, 60), 6), "longitude": round(draw.uniform(-180, 180), 6)}
+        return {"user_id": draw.choice(users), "num_items": 10, "context": {"page": "home", **place}, "dry_run": False}
+
+    return body
+
+
+def cached_body(users: list[str]) -> Callable[[int], dict[str, Any]]:
+    """Return a maker of requests that repeat for a few users."""
+    return lambda number: {"user_id": users[number % min(50, len(users))], "num_items": 10, "context": {"page": "home"}}
+
+
+async def capacity(url: str, body_of: Callable[[int], Any]) -> Measured:
+    """Raise the rate until an answer in a hundred takes longer than GOOD_P99_MS; return the last good step."""
+    best = await open_loop(url, RATE, CAPACITY_STEP_S, body_of)
+    for rate in CAPACITY_RATES:
+        step = await open_loop(url, rate, CAPACITY_STEP_S, body_of)
+        row = step.row("")
+        good = not step.errors and not step.degraded and row["p99_ms"] <= GOOD_P99_MS
+        if not good or row["achieved"] < 0.95 * rate:
+            return best
+        best = step
+    return best
+
+
+async def measure(url: str, users: list[str], duration_s: float, name: str) -> list[dict[str, Any]]:
+    """Return the rows of one target: personal at RATE, cached at RATE, and its capacity."""
+    await open_loop(url, RATE, 3, personal_body(users, seed=1))
+    personal = await open_loop(url, RATE, duration_s, personal_body(users, seed=2))
+    await open_loop(url, RATE, 2, cached_body(users))
+    cached = await open_loop(url, RATE, duration_s, cached_body(users))
+    knee = await capacity(url, personal_body(users, seed=3))
+    return [personal.row(f"{name}: personal"), cached.row(f"{name}: cached"), knee.row(f"{name}: capacity")]
+
+
+@contextmanager
+def floor(redis_url: str) -> Any:
+    """Run the floor's three processes and yield the gateway's URL."""
+    ports = {role: free_port() for role in ("feature", "ranking", "gateway")}
+    urls = {role: f"http://127.0.0.1:{port}" for role, port in ports.items()}
+    shared = {"FLOOR_FEATURE": urls["feature"], "FLOOR_RANKING": urls["ranking"], "FLOOR_REDIS": redis_url}
+    processes = []
+    try:
+        for role, port in ports.items():
+            environ = {**os.environ, **shared, "FLOOR_ROLE": role, "FLOOR_PORT": str(port)}
+            command = [sys.executable, "-m", "benchmarks.serving.floor"]
+            processes.append(subprocess.Popen(command, env=environ, cwd=ROOT))
+        for url in urls.values():
+            wait_for(f"{url}/openapi.json")
+        yield urls["gateway"]
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(timeout=10)
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(url: str, timeout_s: float = 20) -> None:
+    """Wait until a URL answers 200; TimeoutError names it."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=2) as response:
+                if response.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.1)
+    raise TimeoutError(f"{url} did not answer within {timeout_s} s")
+
+
+def stack_memory_mb(pid_file: Path) -> dict[str, float]:
+    """Return the proportional memory (PSS) of the supervisor and every process under it, in MB, by name."""
+    supervisor = psutil.Process(int(pid_file.read_text()))
+    memory: dict[str, float] = {}
+    for process in (supervisor, *supervisor.children(recursive=True)):
+        name = Path(process.exe()).name if "python" not in process.name() else " ".join(process.cmdline()[1:4])
+        memory[name] = round(memory.get(name, 0) + process.memory_full_info().pss / 1e6, 1)
+    memory["total"] = round(sum(memory.values()), 1)
+    return memory
+
+
+def known_users(folder: Path) -> list[str]:
+    """Return the shoppers that the demo imported."""
+    path = folder / "demo" / "users.json"
+    if not path.exists():
+        raise SystemExit(f"{path} is missing: run `make demo` first")
+    return [str(user) for user in json.loads(path.read_text())]
+
+
+def ratio(product: list[dict[str, Any]], base: list[dict[str, Any]]) -> dict[str, float]:
+    """Return product over floor: p50 of personal answers, and the rate each can carry."""
+    return {
+        "p50": round(product[0]["p50_ms"] / base[0]["p50_ms"], 2),
+        "throughput": round(product[2]["achieved"] / base[2]["achieved"], 3),
+    }
+
+
+def show(rows: list[dict[str, Any]], relative: dict[str, float], memory: dict[str, float]) -> None:
+    """Print what was measured."""
+    table = Table(title="Serving, open loop, everything on this machine")
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column == "case" else "right")
+    for row in rows:
+        table.add_row(*(str(row[column]) for column in COLUMNS))
+    console.print(table)
+    console.print(f"product / floor: p50 × {relative['p50']}, throughput × {relative['throughput']}")
+    console.print(f"memory of the whole stack: {memory['total']:.0f} MB (proportional set size)")
+
+
+def main() -> None:
+    """Measure, write the result file, and fail when the personal run was degraded."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    arguments.add_argument("--duration", type=float, default=30.0, help="seconds for each case")
+    options = arguments.parse_args()
+    settings = Settings.load()
+    users = known_users(Path(settings.home))
+    product = asyncio.run(measure(f"{settings.gateway_url}/recommend", users, options.duration, "aisle"))
+    memory = stack_memory_mb(Path(settings.home) / "run" / "supervisor.pid")
+    with floor(settings.redis_cache_url) as url:
+        base = asyncio.run(measure(f"{url}/recommend", users, options.duration, "floor"))
+    relative = ratio(product, base)
+    result = {"rows": product, "floor": base, "ratio": relative, "memory_mb": memory, "environment": environment()}
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    show([*product, *base], relative, memory)
+    bad = sum(product[0]["degraded"].values()) + sum(product[0]["errors"].values())
+    if bad > MAX_DEGRADED_SHARE * product[0]["requests"]:
+        console.print(f"[red]failed: {bad} of {product[0]['requests']} personal answers were degraded or errors[/red]")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
