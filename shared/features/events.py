@@ -1,0 +1,118 @@
+"""A shopper's recent events as columns, and the one rule of time: strictly before `as_of`.
+
+Called by   services/feature/user_state.py (as_of = now), services/training/examples (as_of = time of the impression)
+Columns     oldest first, ordered by (time, event id), so both sides break ties alike
+Window      the newest WINDOW_SIZE events before as_of: older ones are invisible to every feature
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.contracts.events import EVENT_TYPE_CODES, EventType
+from shared.contracts.internal import WINDOW_SIZE, EventColumns
+from shared.contracts.recommendation import SessionEvent
+
+IntArray = npt.NDArray[np.int32]
+LongArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float32]
+
+POSITIVE_TYPES = (EventType.VIEW, EventType.CLICK, EventType.ADD_TO_CART, EventType.WISHLIST, EventType.PURCHASE)
+POSITIVE_CODES = np.array([EVENT_TYPE_CODES[event_type] for event_type in POSITIVE_TYPES], dtype=np.int8)
+PURCHASE_CODE = EVENT_TYPE_CODES[EventType.PURCHASE]
+
+
+@dataclass(frozen=True)
+class EventWindow:
+    """One shopper's events; every array has length E, oldest first."""
+
+    row_E: IntArray
+    """row of the item in the Catalogue, -1 when the catalogue does not know it"""
+    type_E: npt.NDArray[np.int8]
+    """EVENT_TYPE_CODES"""
+    at_ms_E: LongArray
+    """epoch milliseconds"""
+    price_E: FloatArray
+    """per unit; NaN when unknown"""
+    quantity_E: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.row_E)
+
+    def slice(self, start: int, stop: int) -> "EventWindow":
+        """Return the events [start, stop) as a view."""
+        return EventWindow(
+            self.row_E[start:stop],
+            self.type_E[start:stop],
+            self.at_ms_E[start:stop],
+            self.price_E[start:stop],
+            self.quantity_E[start:stop],
+        )
+
+    def where(self, mask_E: npt.NDArray[np.bool_]) -> "EventWindow":
+        """Return the events that the mask keeps, in order."""
+        return EventWindow(
+            self.row_E[mask_E], self.type_E[mask_E], self.at_ms_E[mask_E], self.price_E[mask_E], self.quantity_E[mask_E]
+        )
+
+    def positive(self) -> "EventWindow":
+        """Return the events that speak for an item: POSITIVE_TYPES on items the catalogue knows."""
+        return self.where(np.isin(self.type_E, POSITIVE_CODES) & (self.row_E >= 0))
+
+    def purchases(self) -> "EventWindow":
+        """Return the purchases of items the catalogue knows."""
+        return self.where((self.type_E == PURCHASE_CODE) & (self.row_E >= 0))
+
+
+EMPTY_WINDOW = EventWindow(
+    np.empty(0, np.int32), np.empty(0, np.int8), np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.float32)
+)
+
+
+def events_before(events: EventWindow, as_of_ms: int, limit: int = WINDOW_SIZE) -> EventWindow:
+    """Return the newest `limit` events strictly before `as_of_ms`; `events` must be ordered by time."""
+    stop = int(np.searchsorted(events.at_ms_E, as_of_ms, side="left"))
+    return events.slice(max(0, stop - limit), stop)
+
+
+def window_of(columns: EventColumns, row_of: Mapping[str, int]) -> EventWindow:
+    """Return the events as they travel between services; `row_of` is the catalogue's."""
+    count = len(columns.item_id)
+    return EventWindow(
+        np.fromiter((row_of.get(item_id, -1) for item_id in columns.item_id), np.int32, count),
+        np.array(columns.type, np.int8),
+        np.array(columns.at_ms, np.int64),
+        np.array([np.nan if price is None else price for price in columns.price], np.float32),
+        np.array(columns.quantity, np.float32),
+    )
+
+
+def with_session(
+    window: EventWindow, session: Sequence[SessionEvent], row_of: Mapping[str, int], as_of_ms: int
+) -> EventWindow:
+    """Return the window with the session events of a request that it does not hold yet.
+
+    An event without a time, or not before `as_of_ms`, counts as of the last millisecond before it.
+    """
+    held = set(zip(window.row_E.tolist(), window.type_E.tolist(), window.at_ms_E.tolist(), strict=True))
+    fresh = []
+    for event in session:
+        row, code = row_of.get(event.item_id, -1), EVENT_TYPE_CODES[event.type]
+        at_ms = as_of_ms - 1 if event.ts is None else min(int(event.ts.timestamp() * 1000), as_of_ms - 1)
+        if (row, code, at_ms) not in held:
+            fresh.append((row, code, at_ms))
+    if not fresh:
+        return window
+    row_S, type_S, at_ms_S = np.array(fresh, np.int64).T
+    at_ms_E = np.concatenate([window.at_ms_E, at_ms_S])
+    order = np.argsort(at_ms_E, kind="stable")
+    joined = EventWindow(
+        np.concatenate([window.row_E, row_S.astype(np.int32)])[order],
+        np.concatenate([window.type_E, type_S.astype(np.int8)])[order],
+        at_ms_E[order],
+        np.concatenate([window.price_E, np.full(len(fresh), np.nan, np.float32)])[order],
+        np.concatenate([window.quantity_E, np.ones(len(fresh), np.float32)])[order],
+    )
+    return events_before(joined, as_of_ms)
