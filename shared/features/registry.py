@@ -13,7 +13,14 @@ from shared.features.candidates import CANDIDATE_DEFINITIONS, MAX_DEPARTMENTS
 from shared.features.context import CONTEXT_DEFINITIONS, DISTRICT_DEGREES
 from shared.features.definition import FeatureDefinition
 from shared.features.item import ITEM_DEFINITIONS, PRIOR_RATING, PRIOR_RATINGS
-from shared.features.user import DISCOUNT, LOW_PRICE_POSITION, PRIOR_PURCHASES, TASTE_WEIGHT, USER_DEFINITIONS
+from shared.features.user import (
+    DISCOUNT,
+    LOW_PRICE_POSITION,
+    MAX_PREFERENCES,
+    PRIOR_PURCHASES,
+    TASTE_WEIGHT,
+    USER_DEFINITIONS,
+)
 
 ALL_FEATURES: tuple[FeatureDefinition, ...] = (
     *USER_DEFINITIONS,
@@ -31,6 +38,7 @@ CONSTANTS = {
     "prior_events": PRIOR_EVENTS,
     "prior_rating": [PRIOR_RATING, PRIOR_RATINGS],
     "district_degrees": DISTRICT_DEGREES,
+    "max_preferences": MAX_PREFERENCES,
     "max_departments": MAX_DEPARTMENTS,
 }
 

@@ -23,6 +23,8 @@ MAX_DAYS = 365.0
 PRIOR_PURCHASES = 5.0
 """a price behaviour counts as much as its prior only after this many (decayed) purchases"""
 LOW_PRICE_POSITION = 1 / 3
+MAX_PREFERENCES = 50
+"""names a preference holds; the smaller shares of a shopper of very many brands are left out"""
 DISCOUNT = 0.95
 """a price at or under this part of the catalogue's price was a discount"""
 
@@ -73,7 +75,7 @@ class UserFeatures:
     value_F: FloatArray
     """in the order of USER_FEATURES"""
     category_preference: Mapping[str, float]
-    """share of decayed activity by top category name, largest first; sums to 1, empty when nothing is known"""
+    """share of decayed activity by top category name, largest first, MAX_PREFERENCES at most"""
     brand_preference: Mapping[str, float]
 
     def __getitem__(self, name: str) -> float:
@@ -166,8 +168,11 @@ def _shares(code_P: IntArray, weight_P: FloatArray64, book: CodeBook) -> dict[st
     if not len(code_P):
         return {}
     sum_K = np.bincount(code_P, weight_P)
-    total = float(np.sum(weight_P))
-    share_of = {book.names[code]: sum_K[code] / total for code in np.flatnonzero(sum_K).tolist()}
-    return {
-        name: float(np.float32(share)) for name, share in sorted(share_of.items(), key=lambda one: (-one[1], one[0]))
-    }
+    code_U = np.flatnonzero(sum_K)
+    share_U = (sum_K[code_U] / np.sum(weight_P)).astype(np.float32)
+    if len(code_U) > MAX_PREFERENCES:
+        large = share_U >= np.partition(share_U, -MAX_PREFERENCES)[-MAX_PREFERENCES]
+        code_U, share_U = code_U[large], share_U[large]
+    shares = zip(share_U.tolist(), (book.names[code] for code in code_U.tolist()), strict=True)
+    ordered = sorted((-share, name) for share, name in shares)
+    return {name: -negative for negative, name in ordered[:MAX_PREFERENCES]}
