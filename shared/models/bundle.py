@@ -76,7 +76,7 @@ class BundleContents:
     """items of `content`, also those outside the vocabulary"""
     content: ContentVectors
     encodings: dict[str, Any]
-    """vocabularies and affinity tables, as shared/features writes them"""
+    """shared.features.candidates.CandidateTables, as its to_json wrote them"""
     fusion: Fusion
     golden: list[dict[str, Any]] = field(default_factory=list)
 

@@ -1,0 +1,160 @@
+"""Retrieve and score: everything between a shopper's state and a scored set of candidates.
+
+Called by   services/ranking/rank.py (a request), services/training (fusion fit and offline evaluation): the same code
+In          a Query (shared/features/candidates.py), catalogue rows that may be shown
+Out         Candidates: rows, the fusion's matrix, which source retrieved which row
+Dimensions  N catalogue rows, V items of the vocabulary, C candidates, S sources, F fusion columns
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from shared.features.candidates import CandidateFeatures, CandidateTables, Query
+from shared.features.catalogue import Catalogue
+from shared.features.events import FloatArray, IntArray
+from shared.models.bundle import Bundle, BundleContents
+from shared.models.columns import COLUMNS_PER_SOURCE, source_columns, source_names
+from shared.models.content import ContentIndex
+from shared.models.rows import RowMap
+from shared.models.sources.neighbours import NeighbourSource
+from shared.models.sources.popularity import PopularityScores, PopularitySource
+from shared.models.sources.repeat import RepeatSource
+from shared.models.sources.scores import SourceScores
+from shared.models.sources.sequence import SequenceSource
+from shared.models.sources.svd import SvdSource
+from shared.models.sources.user_cf import UserCfSource
+from shared.models.tensors import BoolArray, History, history_of
+
+FAVOURITE_CATEGORIES = 5
+HISTORY_SOURCES = ("sequence", "item_cf", "co_visitation", "user_cf", "svd", "repeat")
+SOURCES = (*HISTORY_SOURCES, "popularity", "content")
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Items to choose from, ascending by row."""
+
+    row_C: IntArray
+    matrix_CF: FloatArray
+    retrieved_CS: BoolArray
+    """columns in the order of SOURCES"""
+
+    def sources_of(self, place: int) -> list[str]:
+        """Return the names of the sources that retrieved one candidate."""
+        return [name for name, found in zip(SOURCES, self.retrieved_CS[place], strict=True) if found]
+
+
+class Scored:
+    """One query with its history and the scores of every source, each computed once."""
+
+    def __init__(self, query: Query, history: History, recommender: "Recommender") -> None:
+        self.query, self.history, self._recommender = query, history, recommender
+
+    @cached_property
+    def by_source(self) -> dict[str, SourceScores]:
+        """Return the scores of the sources that read the history."""
+        return {name: source.scores(self.history) for name, source in self._recommender.history_sources.items()}
+
+    @cached_property
+    def popularity(self) -> PopularityScores:
+        """Return popularity over all, in the shopper's favourite categories and in the page's."""
+        favourites = tuple(self.query.user.category_preference)[:FAVOURITE_CATEGORIES]
+        page = (self.query.context.category,) if self.query.context.category else ()
+        return self._recommender.popularity.scores((*page, *favourites))
+
+
+class Recommender:
+    """A bundle bound to a live catalogue."""
+
+    def __init__(self, bundle: Bundle, catalogue: Catalogue) -> None:
+        contents = bundle.contents
+        self.version, self.contents, self.catalogue = bundle.version, contents, catalogue
+        self.rows = RowMap(contents.item_ids, catalogue)
+        self.features = CandidateFeatures(catalogue, CandidateTables.from_json(contents.encodings, contents.item_ids))
+        self.content = ContentIndex(contents, catalogue, self.rows)
+        self.history_sources = _history_sources(bundle)
+        rows_of_categories = {name: place + 1 for place, name in enumerate(contents.categories)}
+        self.popularity = PopularitySource(contents.popularity, rows_of_categories)
+        self.fusion_names = (*source_names(HISTORY_SOURCES), "content", *self.features.names)
+
+    def start(self, query: Query) -> Scored:
+        """Begin with one query: cut its history to what the vocabulary knows."""
+        self.rows.extend()
+        return Scored(query, history_of(query.window, self.rows.code_of_row_N, query.as_of_ms), self)
+
+    def retrieve(self, scored: Scored, per_source: int, allowed_N: BoolArray | None = None) -> Candidates:
+        """Return the union of the best `per_source` items of each source, only rows that `allowed_N` keeps."""
+        allowed_V = self.rows.allowed(allowed_N)
+        found = [scores.top(per_source, allowed_V) for scores in scored.by_source.values()]
+        found.append(scored.popularity.top(per_source, allowed_V))
+        row_of = self.rows.row_of_code_V
+        retrieved = [row_of[codes] for codes in found]
+        retrieved.append(self.content.newest_like(scored.history, per_source, allowed_N))
+        row_C = np.unique(np.concatenate(retrieved)).astype(np.int32)
+        retrieved_CS = np.stack([np.isin(row_C, rows) for rows in retrieved], axis=1)
+        return Candidates(row_C, self.matrix(scored, row_C), retrieved_CS)
+
+    def candidates_for(self, scored: Scored, row_C: IntArray) -> Candidates:
+        """Return given rows as candidates that no source retrieved."""
+        row_C = np.unique(row_C).astype(np.int32)
+        return Candidates(row_C, self.matrix(scored, row_C), np.zeros((len(row_C), len(SOURCES)), np.bool_))
+
+    def matrix(self, scored: Scored, row_C: IntArray) -> FloatArray:
+        """Return the fusion's columns for catalogue rows, in the order of `fusion_names`."""
+        code_C = self.rows.code_of_row_N[row_C]
+        width = COLUMNS_PER_SOURCE * len(HISTORY_SOURCES)
+        matrix_CF = np.empty((len(row_C), len(self.fusion_names)), np.float32)
+        for place, name in enumerate(HISTORY_SOURCES):
+            columns = slice(COLUMNS_PER_SOURCE * place, COLUMNS_PER_SOURCE * (place + 1))
+            matrix_CF[:, columns] = source_columns(name, scored.by_source[name], code_C)
+        matrix_CF[:, width] = self.content.likeness(scored.history, row_C)
+        matrix_CF[:, width + 1 :] = self.features.matrix(row_C, scored.query)
+        return matrix_CF
+
+    def score(self, candidates: Candidates) -> FloatArray:
+        """Return the fused score of each candidate."""
+        return self.contents.fusion.score(candidates.matrix_CF)
+
+    def because(self, scored: Scored, source: str, row_C: IntArray) -> IntArray:
+        """Return for each row the history item (its row) that spoke most for it in a neighbour source, else -1."""
+        neighbours = self.history_sources[source]
+        if not isinstance(neighbours, NeighbourSource):
+            return np.full(len(row_C), -1, np.int32)
+        code_C = neighbours.because(scored.history, self.rows.code_of_row_N[row_C])
+        return np.where(code_C >= 0, self.rows.row_of_code_V[code_C], -1).astype(np.int32)
+
+    def similar(self, row: int, kind: str, limit: int) -> tuple[IntArray, FloatArray]:
+        """Return rows near an item and their similarity, nearest first.
+
+        `kind`: similar (item-CF, else content), bought_together and viewed_together (co-visitation), looks_like
+        (content).
+        """
+        self.rows.extend()
+        if kind == "looks_like":
+            return self.content.nearest(row, limit)
+        source = self.history_sources["item_cf" if kind == "similar" else "co_visitation"]
+        code = int(self.rows.code_of_row_N[row])
+        if code < 0 or not isinstance(source, NeighbourSource):
+            return self.content.nearest(row, limit)
+        near_code, weight = source.similar(code)
+        near = self.rows.row_of_code_V[near_code]
+        known = near >= 0
+        rows, weights = near[known][:limit], weight[known][:limit]
+        return (rows, weights) if len(rows) or kind != "similar" else self.content.nearest(row, limit)
+
+
+def _history_sources(
+    bundle: Bundle,
+) -> dict[str, SequenceSource | NeighbourSource | UserCfSource | SvdSource | RepeatSource]:
+    contents: BundleContents = bundle.contents
+    sources = (
+        SequenceSource(bundle.session, contents.item_VD, contents.max_length),
+        NeighbourSource("item_cf", contents.item_cf),
+        NeighbourSource("co_visitation", contents.co_visitation),
+        UserCfSource(contents.samples),
+        SvdSource(contents.svd),
+        RepeatSource(),
+    )
+    return {source.name: source for source in sources}
