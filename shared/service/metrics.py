@@ -1,0 +1,54 @@
+"""Prometheus metrics: one registry for each process, RED figures for every route, and short ways to add more.
+
+Called by   shared/service/app.py (makes one), middleware.py (counts requests), each service's own metrics module
+Labels      small closed sets only: never a user, an item, a request id or a raw path
+"""
+
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+
+# From a cache hit to past the deadline of 300 ms.
+LATENCY_BUCKETS_S = tuple(
+    milliseconds / 1000
+    for milliseconds in (1, 2, 4, 6, 8, 10, 12, 15, 20, 30, 40, 60, 100, 150, 190, 250, 300, 500, 1000, 5000)
+)
+
+
+class ServiceMetrics:
+    """The metrics of one service; names start with `aisle_`, times are seconds."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._requests = self.counter(
+            "http_requests_total", "Requests answered", ("service", "method", "route", "status")
+        )
+        self._seconds = self.histogram("http_request_seconds", "Time to the last byte", ("service", "route"))
+        self.in_flight = self.gauge("http_requests_in_flight", "Requests being answered", ("service",)).labels(service)
+
+    def counter(self, name: str, meaning: str, labels: Sequence[str] = ()) -> Counter:
+        """Add a counter."""
+        return Counter(f"aisle_{name}", meaning, labels, registry=self.registry)
+
+    def gauge(self, name: str, meaning: str, labels: Sequence[str] = ()) -> Gauge:
+        """Add a gauge."""
+        return Gauge(f"aisle_{name}", meaning, labels, registry=self.registry)
+
+    def histogram(
+        self, name: str, meaning: str, labels: Sequence[str] = (), buckets: Sequence[float] = LATENCY_BUCKETS_S
+    ) -> Histogram:
+        """Add a histogram; the default buckets are seconds around the latency promises."""
+        return Histogram(f"aisle_{name}", meaning, labels, buckets=buckets, registry=self.registry)
+
+    def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one answered request; `route` is the template, such as /items/{item_id}."""
+        self._requests.labels(self.service, method, route, str(status)).inc()
+        self._seconds.labels(self.service, route).observe(seconds)
+
+    def response(self) -> Response:
+        """Return the answer to GET /metrics."""
+        return Response(generate_latest(self.registry), headers={"content-type": CONTENT_TYPE_LATEST})
