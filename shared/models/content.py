@@ -18,6 +18,8 @@ from shared.models.tensors import BoolArray, History
 
 NEW_DAYS = 60
 MAX_LIKED = 50
+MAX_NEW = 5000
+"""new items compared in one request, newest first"""
 
 
 class ContentIndex:
@@ -30,6 +32,7 @@ class ContentIndex:
         self._place_of = {item_id: place for place, item_id in enumerate(contents.content_ids)}
         self._category_mean: dict[str, FloatArray] = {}
         self._vector_ND: FloatArray = np.empty((0, self._vector_MD.shape[1]), np.float32)
+        self._new_row: IntArray = np.empty(0, np.int32)
         self._extend()
 
     def likeness(self, history: History, row_C: IntArray) -> FloatArray:
@@ -41,12 +44,9 @@ class ContentIndex:
     def newest_like(self, history: History, limit: int, allowed_N: BoolArray | None) -> IntArray:
         """Return new items, most alike first; without a history the newest."""
         self._extend()
-        created_N = self._catalogue.created_ms_N
-        fresh_N = (self._rows.code_of_row_N < 0) & (created_N > self._new_since_ms)
-        row_C = np.flatnonzero(fresh_N if allowed_N is None else fresh_N & allowed_N).astype(np.int32)
+        row_C = self._new_row if allowed_N is None else self._new_row[allowed_N[self._new_row]]
         wanted_D = self._wanted(history)
-        order_C = created_N[row_C].astype(np.float32) if wanted_D is None else self._vector_ND[row_C] @ wanted_D
-        return row_C[best_first(order_C, limit)]
+        return row_C[:limit] if wanted_D is None else row_C[best_first(self._vector_ND[row_C] @ wanted_D, limit)]
 
     def nearest(self, row: int, limit: int) -> tuple[IntArray, FloatArray]:
         """Return the rows most like one row, and their cosine."""
@@ -77,6 +77,9 @@ class ContentIndex:
         self._vector_ND = np.concatenate([self._vector_ND, vector])
         for row in known + np.flatnonzero(place < 0):
             self._vector_ND[row] = self._mean_of_leaf(int(self._catalogue.leaf_category_N[row]))
+        created_N = self._catalogue.created_ms_N
+        new_row = np.flatnonzero((self._rows.code_of_row_N < 0) & (created_N > self._new_since_ms))
+        self._new_row = new_row[np.argsort(-created_N[new_row], kind="stable")][:MAX_NEW].astype(np.int32)
 
     def _mean_of_leaf(self, leaf: int) -> FloatArray:
         name = self._catalogue.categories.names[leaf]
