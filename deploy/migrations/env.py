@@ -1,0 +1,12 @@
+"""Alembic's entry: run the migrations on the connection that `migrate` opened.
+
+Called by   alembic, through deploy/migrations/__init__.py
+"""
+
+from alembic import context
+
+from shared.storage.relational.tables import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+with context.begin_transaction():
+    context.run_migrations()
