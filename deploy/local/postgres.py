@@ -190,7 +190,7 @@ class PostgresServer:
 
     def _run_initdb(self, binaries: Path, cluster: Path, password_file: Path) -> None:
         account = self.folder.account
-        command = [binaries / "initdb", "-D", cluster, "-U", SUPERUSER, "-A", "scram-sha-256", "-E", "UTF8"]
+        command = [str(binaries / "initdb"), "-D", str(cluster), "-U", SUPERUSER, "-A", "scram-sha-256", "-E", "UTF8"]
         command += ["--locale=C", "--no-sync", f"--pwfile={password_file}"]
         done = subprocess.run(
             command,

@@ -2,7 +2,8 @@
 
 Called by   deploy/local/main.py (the stack), tests/conftest.py (throw-away servers)
 Roles       STREAM keeps events until they are in Postgres: every write is on disk before it is answered, nothing is
-            evicted, and when memory is full it refuses. CACHE holds only copies: it may lose everything and evicts what is old
+            evicted, and when memory is full it refuses. CACHE holds only copies: it may lose everything and evicts
+            what is old
 Out         `ValkeyServer.url`; the server listens on 127.0.0.1 only and wants a generated password
 Errors      StoreFailedError with the end of the server's log
 """

@@ -1,9 +1,9 @@
 """Every table of Aisle. What is here describes; deploy/migrations creates, and a test compares the two.
 
 Called by   the other files of this folder, deploy/migrations
-Partitions  interactions and impressions by month, made when they are first needed (partitions.py); event_receipts by hash
-            of event_id, since a table partitioned by time cannot promise that an event_id occurs once
-Keys        user_key is "u:<account>" or "v:<visitor>" (shared/contracts/identifiers.py); every query by key has an index
+Partitions  interactions and impressions by month, made when they are first needed (partitions.py); event_receipts by
+            hash of event_id, since a table partitioned by time cannot promise that an event_id occurs once
+Keys        user_key is "u:<account>" or "v:<visitor>" (shared/contracts/identifiers.py); each query by key has an index
 """
 
 from typing import Any
