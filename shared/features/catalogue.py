@@ -159,10 +159,12 @@ class Catalogue:
         price = self._price[rows]
         self._position[rows] = 0.5
         known = rows[~np.isnan(price)]
+        if not len(known):
+            return
         order = known[np.lexsort((self._price[known], self._path[known]))]
         path = self._path[order]
-        starts = np.flatnonzero(np.r_[True, path[1:] != path[:-1]]) if len(path) else np.empty(0, np.int64)
-        for start, stop in zip(starts, np.r_[starts[1:], len(path)], strict=True):
+        starts = np.flatnonzero(np.diff(path, prepend=-1))
+        for start, stop in zip(starts, np.append(starts[1:], len(path)), strict=True):
             if stop - start > 1:
                 prices = self._price[order[start:stop]]
                 middle = (np.searchsorted(prices, prices, "left") + np.searchsorted(prices, prices, "right") - 1) / 2
