@@ -136,3 +136,5 @@ class StoredEvent(PublicModel):
     position: int | None
     currency: str | None
     context: dict[str, Any]
+    content_hash: str | None = None
+    """of the whole event as the shop sent it (shared.contracts.content_hash); made from this line if absent"""
