@@ -1,0 +1,46 @@
+"""Connections to a Redis-compatible server, for the event loop and for threads.
+
+Called by   main.py of every service, the ingest worker, the `aisle` command, tests
+In          redis://:password@host:port/number, rediss:// or unix://
+Out         a client with a pool of its own; whoever made it closes it
+Errors      STORE_ERRORS at the first use, not here. Nothing is tried again here: the caller knows what time is left
+"""
+
+from redis import Redis
+from redis import asyncio as redis_asyncio
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+AsyncRedis = redis_asyncio.Redis
+SyncRedis = Redis
+
+# All that a call may raise when the server is away, slow, full or starting.
+STORE_ERRORS: tuple[type[Exception], ...] = (RedisError, OSError)
+
+CONNECT_TIMEOUT_S = 1.0
+# The second version of the protocol, which every server since Redis 6.2 speaks and whose replies all have one shape.
+PROTOCOL = 2
+
+
+def async_client(url: str, timeout_s: float = 2.0, max_connections: int = 256) -> AsyncRedis:
+    """Return a client for the event loop; a blocking read needs a timeout above its wait."""
+    return redis_asyncio.Redis.from_url(
+        url,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=min(timeout_s, CONNECT_TIMEOUT_S),
+        max_connections=max_connections,
+        retry=redis_asyncio.retry.Retry(NoBackoff(), 0),
+        protocol=PROTOCOL,
+    )
+
+
+def sync_client(url: str, timeout_s: float = 5.0) -> SyncRedis:
+    """Return a client for threads and commands; a blocking read needs a timeout above its wait."""
+    return Redis.from_url(
+        url,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=min(timeout_s, CONNECT_TIMEOUT_S),
+        retry=Retry(NoBackoff(), 0),
+        protocol=PROTOCOL,
+    )

@@ -1,0 +1,142 @@
+"""Answers kept for a while: fresh until anything they were made from changed, stale for a day as a fallback.
+
+Called by   services/gateway
+Freshness   an answer is kept with the versions of the shopper, the model and the rules it was made with; it is fresh
+            while all three are what they are now and its own time is not up. That time is jittered by a fifth, so
+            that answers made together do not expire together
+Cost        one MGET reads the answer and the versions together
+Errors      STORE_ERRORS of clients.py; an entry that cannot be read counts as absent
+"""
+
+import random
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from shared.storage.redis.clients import AsyncRedis
+from shared.storage.redis.keys import Keys
+
+JITTER = 0.2
+LOCK_MS = 200
+SCAN_COUNT = 1000
+
+# KEYS: lock. ARGV: the token of whoever took it.
+RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+
+
+@dataclass(frozen=True)
+class Versions:
+    """What an answer depends on; None while nobody has said."""
+
+    user: str | None
+    model: str | None
+    rules: str | None
+
+
+@dataclass(frozen=True)
+class CachedList:
+    """An answer as it was given, and whether it may be given again without a reason."""
+
+    body: bytes
+    made_at_ms: int
+    fresh: bool
+
+
+@dataclass(frozen=True)
+class CacheRead:
+    """What one look into the cache found; the versions are those of that moment, whether or not there was an answer."""
+
+    found: CachedList | None
+    versions: Versions
+
+
+class RecommendationCache:
+    """Cached answers of one install."""
+
+    def __init__(
+        self,
+        client: AsyncRedis,
+        namespace: str,
+        *,
+        ttl_s: int = 60,
+        stale_ttl_s: int = 86_400,
+        fraction: Callable[[], float] = random.random,
+    ) -> None:
+        self._client = client
+        self._keys = Keys(namespace)
+        self._ttl_ms = ttl_s * 1000
+        self._stale_ttl_s = stale_ttl_s
+        self._fraction = fraction
+
+    async def read(self, request_hash: str, user_key: str, now_ms: int) -> CacheRead:
+        """Look an answer up; `request_hash` covers the whole normalised request and has a fixed length."""
+        keys = self._keys
+        found: list[Any]
+        entry, *found = await self._client.mget(
+            keys.cached_list(user_key, request_hash),
+            keys.user_version(user_key),
+            keys.model_version(),
+            keys.rules_version(),
+        )
+        versions = Versions(*(None if version is None else bytes(version).decode() for version in found))
+        return CacheRead(_decode(entry, versions, now_ms), versions)
+
+    async def write(self, request_hash: str, user_key: str, body: bytes, versions: Versions, now_ms: int) -> None:
+        """Keep an answer. The versions are those of the state and the model it was made with, not those of now."""
+        jitter = 1 + JITTER * (2 * self._fraction() - 1)
+        header = orjson.dumps(
+            {
+                "made_at_ms": now_ms,
+                "fresh_until_ms": now_ms + int(self._ttl_ms * jitter),
+                "versions": [versions.user, versions.model, versions.rules],
+            }
+        )
+        entry = header + b"\n" + body
+        await self._client.set(self._keys.cached_list(user_key, request_hash), entry, ex=self._stale_ttl_s)
+
+    async def lock(self, request_hash: str, user_key: str, wait_ms: int = LOCK_MS) -> str | None:
+        """Return a token if nobody computes this answer now; it is ours for `wait_ms` at most."""
+        token = secrets.token_hex(8)
+        taken = await self._client.set(self._keys.list_lock(user_key, request_hash), token, nx=True, px=wait_ms)
+        return token if taken else None
+
+    async def unlock(self, request_hash: str, user_key: str, token: str) -> None:
+        """Give the lock back, if it still is ours."""
+        await self._client.eval(RELEASE, 1, self._keys.list_lock(user_key, request_hash), token)
+
+    async def set_model_version(self, version: str) -> None:
+        """Say which model serves now: answers of another one are stale at once."""
+        await self._client.set(self._keys.model_version(), version)
+
+    async def set_rules_version(self, version: str) -> None:
+        """Say which merchandising rules hold now."""
+        await self._client.set(self._keys.rules_version(), version)
+
+    async def erase(self, user_key: str) -> int:
+        """Delete every answer kept for a shopper and count them. Walks the whole cache: for erasure only."""
+        pattern = self._keys.cached_list(_escaped(user_key), "*")
+        removed = 0
+        async for key in self._client.scan_iter(match=pattern, count=SCAN_COUNT):
+            removed += int(await self._client.delete(key))
+        return removed
+
+
+def _decode(entry: Any, versions: Versions, now_ms: int) -> CachedList | None:
+    if entry is None:
+        return None
+    header_text, separator, body = entry.partition(b"\n")
+    try:
+        header = orjson.loads(header_text)
+        made_with = Versions(*header["versions"])
+        fresh = made_with == versions and now_ms < header["fresh_until_ms"]
+        return CachedList(body, header["made_at_ms"], fresh) if separator else None
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None  # written by another version of Aisle
+
+
+def _escaped(text: str) -> str:
+    """Return a pattern of SCAN that matches exactly this text."""
+    return "".join("\\" + letter if letter in "*?[]\\^-" else letter for letter in text)
