@@ -13,7 +13,9 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from shared.features.attribute_column import AttributeColumn
 from shared.features.events import FloatArray, IntArray, LongArray
 
 UNKNOWN = ""
@@ -83,10 +85,14 @@ class Catalogue:
     def __init__(self, items: Iterable[CatalogueItem] = ()) -> None:
         self.items: list[CatalogueItem] = []
         self.row_of: dict[str, int] = {}
+        self.folded_titles: list[str] = []
+        """titles without case, for filters; "" when unknown"""
         self.categories = CodeBook()
         self.brands = CodeBook()
         self.paths = CodeBook()
+        self.path_names: list[tuple[str, ...]] = [()]
         self._paths_through: dict[str, list[int]] = {}
+        self._attributes: dict[str, AttributeColumn] = {}
         self._allocate(1024)
         self.upsert(items)
 
@@ -128,8 +134,10 @@ class Catalogue:
                 self._grow()
             self.row_of[item.item_id] = row
             self.items.append(item)
+            self.folded_titles.append("")
         else:
             self.items[row] = item
+        self.folded_titles[row] = (item.title or UNKNOWN).casefold()
         path_before = int(self._path[row])
         path = item.categories or (UNKNOWN,)
         self._path[row] = self._path_code(item.categories)
@@ -143,12 +151,15 @@ class Catalogue:
         self._until[row] = to_ms(item.available_until, NO_END_MS)
         self._created[row] = to_ms(item.created_at, 0)
         self._deleted[row] = item.deleted
+        for name, column in self._attributes.items():
+            column.put(row, item.attributes.get(name))
         return path_before, int(self._path[row])
 
     def _path_code(self, categories: tuple[str, ...]) -> int:
         known = len(self.paths)
         code = self.paths.add(PATH_SEPARATOR.join(categories))
         if code == known:
+            self.path_names.append(categories)
             for name in dict.fromkeys(categories):
                 self._paths_through.setdefault(name, []).append(code)
         return code
@@ -219,11 +230,24 @@ class Catalogue:
         """Units in stock; very large when not tracked."""
         return self._stock[: len(self.items)]
 
-    def sellable(self, rows: IntArray, now_ms: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    @property
+    def tracked_N(self) -> npt.NDArray[np.bool_]:
+        """Whether the shop counts the units of the item."""
+        return np.asarray(self.stock_N != NO_END_MS, np.bool_)
+
+    def attribute(self, name: str) -> AttributeColumn:
+        """Return one attribute as a column; it is made at the first call and kept when some item has it."""
+        column = self._attributes.get(name)
+        if column is None:
+            column = AttributeColumn(item.attributes.get(name) for item in self.items)
+            if len(column.values) > 1:
+                self._attributes[name] = column
+        return column
+
+    def sellable(self, rows: IntArray, now_ms: int) -> npt.NDArray[np.bool_]:
         """Return which rows can be sold now: not deleted, in stock, inside their dates."""
-        return (
-            ~self._deleted[rows] & (self._stock[rows] > 0) & (self._from[rows] <= now_ms) & (now_ms < self._until[rows])
-        )
+        in_dates = (self._from[rows] <= now_ms) & (now_ms < self._until[rows])
+        return np.asarray(~self._deleted[rows] & (self._stock[rows] > 0) & in_dates, np.bool_)
 
     def rows(self, item_ids: Sequence[str]) -> IntArray:
         """Return the row of each id, -1 for ids the catalogue does not know."""
