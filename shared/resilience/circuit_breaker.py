@@ -8,6 +8,8 @@ Source      M. Nygard, "Release It!"; Netflix Hystrix
 
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 
 from shared.resilience.deadline import MonotonicS
@@ -64,6 +66,19 @@ class CircuitBreaker:
     def abandoned(self) -> None:
         """Forget a call whose outcome says nothing about the dependency: the caller went away."""
         self._probing = False
+
+    @contextmanager
+    def attempt(self, *failures: type[Exception]) -> Iterator[None]:
+        """Count the block as a success, as a failure if it raises one of `failures`, else not at all."""
+        try:
+            yield
+        except failures:
+            self.failed()
+            raise
+        except BaseException:
+            self.abandoned()
+            raise
+        self.succeeded()
 
     def _close(self) -> None:
         self._opened_s = None

@@ -1,7 +1,7 @@
 """A bulkhead: at most so many calls at once, the next waits a few milliseconds and then goes without.
 
 Called by   services/gateway/dependency.py (one for each dependency), services/ranking (work that fits in its budget)
-Errors      Saturated, when no slot came free within the wait
+Errors      SaturatedError, when no slot came free within the wait
 Source      Netflix Hystrix, "bounded pool for each dependency"
 """
 
@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 DEFAULT_WAIT_MS = 10.0
 
 
-class Saturated(Exception):  # noqa: N818 - a state, named like StopIteration
+class SaturatedError(Exception):
     """All slots are taken; the caller should answer without this call."""
 
 
@@ -34,7 +34,7 @@ class ConcurrencyLimit:
                 async with asyncio.timeout(self._wait_s):
                     await self._free.acquire()
             except TimeoutError:
-                raise Saturated(f"all {self.slots} slots are taken") from None
+                raise SaturatedError(f"all {self.slots} slots are taken") from None
         else:
             await self._free.acquire()
         self.in_flight += 1

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from shared.contracts.problems import ProblemCode
-from shared.service.json_documents import InvalidJson, parse_json
+from shared.service.json_documents import InvalidJsonError, parse_json
 from shared.service.problems import ProblemError, validation_problem
 
 KIB = 1024
@@ -91,7 +91,7 @@ def parse_body(text: bytes) -> Any:
         raise ProblemError(400, ProblemCode.INVALID_JSON, "the body is empty; a JSON document is expected")
     try:
         return parse_json(text)
-    except InvalidJson as error:
+    except InvalidJsonError as error:
         raise ProblemError(400, ProblemCode.INVALID_JSON, str(error)) from None
 
 

@@ -4,8 +4,9 @@ Called by   every use case that needs the time, through its constructor; `System
 """
 
 import time
-from datetime import UTC, datetime
 from typing import Protocol
+
+from shared.contracts.times import from_epoch_ms
 
 
 class Clock(Protocol):
@@ -32,11 +33,6 @@ class SystemClock:
         return time.monotonic()
 
 
-def moment_of(at_ms: int) -> datetime:
-    """Return epoch milliseconds as an aware datetime in UTC."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC)
-
-
 def iso_of(at_ms: int) -> str:
     """Return epoch milliseconds as ISO 8601 with a zone, to the millisecond."""
-    return moment_of(at_ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return from_epoch_ms(at_ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")

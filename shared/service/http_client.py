@@ -1,8 +1,8 @@
 """Call another Aisle service: pooled connections, a timeout on every call, the request's identity passed on.
 
 Called by   services/gateway/clients.py and proxy.py; the demo and the tests of the other services
-Errors      ServiceUnreachable   no connection, or it broke: the call may be repeated
-            ServiceTimeout       no answer in time
+Errors      ServiceUnreachableError   no connection, or it broke: the call may be repeated
+            ServiceTimeoutError       no answer in time
 Why aiohttp one hop costs 0.36 ms against 1.16 ms with httpx, and 2,160 against 340 requests/s at 16 connections
 """
 
@@ -21,11 +21,15 @@ CONNECT_TIMEOUT_S = 1.0
 POOL_SIZE = 100
 
 
-class ServiceUnreachable(Exception):  # noqa: N818 - what happened, as in the table above
+class ServiceCallError(Exception):
+    """There is no answer."""
+
+
+class ServiceUnreachableError(ServiceCallError):
     """The service could not be reached, or the connection broke before the answer was complete."""
 
 
-class ServiceTimeout(Exception):  # noqa: N818
+class ServiceTimeoutError(ServiceCallError):
     """The service did not answer in time."""
 
 
@@ -101,9 +105,9 @@ class HttpClient:
             ) as response:
                 yield response
         except TimeoutError as error:
-            raise ServiceTimeout(f"no answer within {timeout_ms:.0f} ms") from error
+            raise ServiceTimeoutError(f"no answer within {timeout_ms:.0f} ms") from error
         except aiohttp.ClientError as error:
-            raise ServiceUnreachable(type(error).__name__) from error
+            raise ServiceUnreachableError(type(error).__name__) from error
 
 
 def _kept(response: aiohttp.ClientResponse) -> dict[str, str]:

@@ -15,7 +15,7 @@ MAX_DEPTH = 32
 _KEY_END = re.compile(rb'"[ \t\r\n]*:')
 
 
-class InvalidJson(ValueError):  # noqa: N818 - says what the text is
+class InvalidJsonError(ValueError):
     """Why a text is not the JSON we accept; the message never quotes the text."""
 
 
@@ -24,7 +24,7 @@ def parse_json(text: bytes) -> Any:
     try:
         document = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise InvalidJson(f"not valid JSON at line {error.lineno}, column {error.colno}") from None
+        raise InvalidJsonError(f"not valid JSON at line {error.lineno}, column {error.colno}") from None
     # Every key ends in a quote and a colon. Fewer keys than such places: a key was given twice, or a string has them.
     if _count_keys(document) != len(_KEY_END.findall(text)):
         json.loads(text, object_pairs_hook=_refuse_repeated_key)
@@ -46,9 +46,9 @@ def _count_keys(document: Any) -> int:
         if not below:
             return keys
         level = below
-    raise InvalidJson(f"nested deeper than {MAX_DEPTH} levels")
+    raise InvalidJsonError(f"nested deeper than {MAX_DEPTH} levels")
 
 
 def _refuse_repeated_key(pairs: list[tuple[str, Any]]) -> None:
     if len({key for key, _ in pairs}) != len(pairs):
-        raise InvalidJson("a key is given twice in one object")
+        raise InvalidJsonError("a key is given twice in one object")

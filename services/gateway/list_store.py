@@ -1,0 +1,130 @@
+"""The cache of lists as the ladder uses it: never waits longer than its budget, never an error.
+
+Called by   services/gateway/recommend.py
+Freshness   as the cache says (age; versions of shopper, model and rules), and only while no item of the list changed
+Kept        a list is kept with the shopper's and the rules' versions read BEFORE it was made: what changed meanwhile
+            makes it stale at once
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+import structlog
+
+from services.gateway.answer import Places
+from services.gateway.item_changes import ItemChanges
+from services.gateway.metrics import GatewayMetrics
+from services.gateway.ports import ListCache
+from services.gateway.request_key import NormalRequest
+from shared.resilience.circuit_breaker import CircuitBreaker
+from shared.resilience.deadline import Deadline
+from shared.storage.redis.clients import STORE_ERRORS
+from shared.storage.redis.recommendation_cache import CachedList, Versions
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class KeptList:
+    """A list out of the cache."""
+
+    items: Places
+    model: Mapping[str, Any]
+    counts: Mapping[str, Any]
+    cold_start: bool
+    fresh: bool
+    only_aged: bool
+    """not fresh, for no other reason than its age"""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look into the cache found; versions are None when it did not answer."""
+
+    kept: KeptList | None
+    versions: Versions | None
+
+
+@dataclass(frozen=True)
+class Keep:
+    """A list to be kept."""
+
+    request_hash: str
+    user_key: str
+    content: bytes
+    versions: Versions
+    made_at_ms: int
+
+
+NOTHING = Look(None, None)
+
+
+class ListStore:
+    """Reads and writes lists; guarded by a breaker, so that a dead cache costs nothing."""
+
+    def __init__(
+        self, cache: ListCache, breaker: CircuitBreaker, changes: ItemChanges, metrics: GatewayMetrics
+    ) -> None:
+        self._cache = cache
+        self._breaker = breaker
+        self._changes = changes
+        self._metrics = metrics
+        metrics.watch_breaker("cache", breaker)
+
+    async def read(self, normal: NormalRequest, deadline: Deadline, timeout_ms: float) -> Look:
+        """Return what the cache holds for a request."""
+        if not self._breaker.allow():
+            self._metrics.count_cache("refused")
+            return NOTHING
+        with self._metrics.stage("cache"):
+            try:
+                with self._breaker.attempt(*STORE_ERRORS):
+                    async with asyncio.timeout(deadline.cap_ms(timeout_ms) / 1000):
+                        found = await self._cache.read(normal.request_hash, normal.user_key, normal.as_of_ms)
+            except STORE_ERRORS:
+                self._metrics.count_cache("error")
+                return NOTHING
+        kept = None if found.found is None else self._kept(found.found, found.versions)
+        self._metrics.count_cache("miss" if kept is None else "hit" if kept.fresh else "stale")
+        return Look(kept, found.versions)
+
+    async def may_refresh(self, normal: NormalRequest, timeout_ms: float) -> bool:
+        """Return whether this process should make an aged list anew; False while another one does."""
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                return await self._cache.lock(normal.request_hash, normal.user_key) is not None
+        except STORE_ERRORS:
+            return True
+
+    async def write(self, entries: "list[Keep]") -> None:
+        """Keep lists; called after the answer."""
+        for entry in entries:
+            await self._cache.write(entry.request_hash, entry.user_key, entry.content, entry.versions, entry.made_at_ms)
+
+    def _kept(self, cached: CachedList, versions: Versions) -> KeptList | None:
+        try:
+            document = orjson.loads(cached.body)
+            items, made_with = document["items"], document["made_with"]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            return None  # written by another version of Aisle
+        unchanged = self._changes.unchanged_since((str(place["item_id"]) for place in items), cached.made_at_ms)
+        same_versions = made_with == [versions.user, versions.model, versions.rules]
+        return KeptList(
+            items=items,
+            model=document["model"],
+            counts=document["counts"],
+            cold_start=document["cold_start"],
+            fresh=cached.fresh and unchanged,
+            only_aged=not cached.fresh and same_versions and unchanged,
+        )
+
+
+def keep(normal: NormalRequest, versions: Versions, items: Places, model: Mapping[str, Any], **rest: Any) -> Keep:
+    """Return the entry for a list just made; the model is the one that made it, whatever the pointer said."""
+    # With the pointer evicted from the cache, lists stay fresh by their age until it is back.
+    made_with = versions if versions.model is None else replace(versions, model=model["version"])
+    document = {"items": items, "model": model, **rest, "made_with": [made_with.user, made_with.model, made_with.rules]}
+    return Keep(normal.request_hash, normal.user_key, orjson.dumps(document), made_with, normal.as_of_ms)

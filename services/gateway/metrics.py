@@ -1,0 +1,67 @@
+"""The gateway's own figures: which rung answered and why, how long each stage took, what was dropped.
+
+Called by   services/gateway (every use case gets the one object made in main.py)
+Labels      closed sets; a scenario outside KNOWN_SCENARIOS counts as "other"
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+from shared.resilience.circuit_breaker import BreakerState, CircuitBreaker
+from shared.service.metrics import ServiceMetrics
+
+KNOWN_SCENARIOS = frozenset(
+    {"home", "product", "category", "cart", "checkout", "search", "email", "account", "similar"}
+)
+BREAKER_VALUES = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
+
+
+class GatewayMetrics:
+    """Counters and histograms of the gateway."""
+
+    def __init__(self, metrics: ServiceMetrics) -> None:
+        self._recommend = metrics.counter(
+            "recommend_total", "Lists answered", ("scenario", "served_from", "degraded_reason")
+        )
+        self._stages = metrics.histogram("recommend_stage_seconds", "Time of each step of a list", ("stage",))
+        self._cache = metrics.counter("cache_reads_total", "Reads of the list cache", ("result",))
+        self._events = metrics.counter("events_total", "Events by what became of them", ("result",))
+        self._dropped = metrics.counter("after_answer_dropped_total", "Writes after the answer, lost", ("kind",))
+        self._calls = metrics.counter("dependency_calls_total", "Calls by outcome", ("dependency", "outcome"))
+        self._breakers = metrics.gauge("breaker_state", "0 closed, 1 half open, 2 open", ("dependency",))
+
+    def count_list(self, scenario: str, served_from: str, degraded_reason: str) -> None:
+        """Count one answered list."""
+        bounded = scenario if scenario in KNOWN_SCENARIOS else "other"
+        self._recommend.labels(bounded, served_from, degraded_reason).inc()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time one step: cache, feature, ranking or serialise."""
+        started_s = perf_counter()
+        try:
+            yield
+        finally:
+            self._stages.labels(name).observe(perf_counter() - started_s)
+
+    def count_cache(self, result: str) -> None:
+        """Count one read of the cache: hit, stale, miss or error."""
+        self._cache.labels(result).inc()
+
+    def count_events(self, result: str, number: int) -> None:
+        """Count events of one receipt: accepted, duplicate or rejected."""
+        if number:
+            self._events.labels(result).inc(number)
+
+    def count_dropped(self, kind: str, number: int) -> None:
+        """Count impressions or cache writes that were lost."""
+        self._dropped.labels(kind).inc(number)
+
+    def count_call(self, dependency: str, outcome: str) -> None:
+        """Count one attempt: ok, error, timeout, refused (by the breaker), saturated, retried."""
+        self._calls.labels(dependency, outcome).inc()
+
+    def watch_breaker(self, dependency: str, breaker: CircuitBreaker) -> None:
+        """Show a breaker's state, read when the metrics are scraped."""
+        self._breakers.labels(dependency).set_function(lambda: BREAKER_VALUES[breaker.state])
