@@ -1,0 +1,109 @@
+"""A model version that can answer, and how a version of the bundle store becomes one.
+
+Called by   services/ranking/model_host.py (in a thread: loading takes seconds)
+Steps       enough memory → fetch → verify (shared/models/bundle.py) → bind to the live catalogue
+Errors      ModelRefusedError, with a reason for the metric: those of BundleError, memory, store
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from services.ranking.consumables import Consumables
+from shared.contracts.recommendation import ModelName
+from shared.features.catalogue import Catalogue
+from shared.models.bundle import BundleError, BundleFacts, load_bundle
+from shared.models.bundle_store import fetch_bundle
+from shared.models.recommender import Recommender
+
+MEMORY_FACTOR = 2.0
+"""a bundle in memory needs at most this many times the size of its files, while it is loaded"""
+MEMORY_FILE = Path("/proc/meminfo")
+
+
+class ModelRefusedError(Exception):
+    """A version that cannot serve; the one that serves stays."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass
+class ServingModel:
+    """One loaded version; `in_flight` requests are using it."""
+
+    recommender: Recommender
+    consumables: Consumables
+    facts: BundleFacts
+    in_flight: int = field(default=0, compare=False)
+
+    @property
+    def version(self) -> str:
+        """Return the bundle's version."""
+        return self.recommender.version
+
+    @property
+    def name(self) -> ModelName:
+        """Return what every reply of this model says it is from."""
+        return ModelName(name=self.facts.name, version=self.version)
+
+    def card(self) -> dict[str, Any]:
+        """Return what GET /model shows."""
+        return {
+            "name": self.facts.name,
+            "version": self.version,
+            "trained_until_ms": self.facts.trained_until_ms,
+            "git_commit": self.facts.git_commit,
+            "metrics": self.facts.metrics,
+        }
+
+
+class ModelLoader(Protocol):
+    """Makes a version of the store ready to answer; blocks, so the host calls it in a thread."""
+
+    def load(self, version: str) -> ServingModel:
+        """Return the model, or raise ModelRefusedError."""
+        ...
+
+
+@dataclass(frozen=True)
+class BundleLoader:
+    """The ModelLoader of the real bundle store."""
+
+    store_url: str
+    cache: Path
+    """where bundles of a remote store are copied to"""
+    schema_hash: str
+    catalogue: Catalogue
+
+    def load(self, version: str) -> ServingModel:
+        """Return the model, or raise ModelRefusedError."""
+        try:
+            folder = fetch_bundle(self.store_url, version, self.cache)
+            _check_memory(folder)
+            bundle = load_bundle(folder, self.schema_hash, version)
+        except BundleError as error:
+            raise ModelRefusedError(error.reason, str(error)) from error
+        except OSError as error:
+            raise ModelRefusedError("store", f"the bundle store cannot be read: {type(error).__name__}") from error
+        recommender = Recommender(bundle, self.catalogue)
+        return ServingModel(recommender, Consumables(recommender), bundle.contents.facts)
+
+
+def _check_memory(folder: Path) -> None:
+    """Refuse a bundle that would not fit beside the one that serves; where the kernel does not say, load it."""
+    needed = MEMORY_FACTOR * sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    available = available_memory_bytes()
+    if available is not None and needed > available:
+        raise ModelRefusedError("memory", f"the bundle needs {needed / 1e6:.0f} MB, {available / 1e6:.0f} MB are free")
+
+
+def available_memory_bytes() -> int | None:
+    """Return what can be allocated without swapping, None where the kernel does not say."""
+    if not MEMORY_FILE.exists():
+        return None
+    for line in MEMORY_FILE.read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None
