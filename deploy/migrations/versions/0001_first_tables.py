@@ -14,18 +14,18 @@ NUM_RECEIPT_PARTITIONS = 16
 
 EVENTS = """
 CREATE TABLE interactions (
-    event_id text NOT NULL,
+    event_id text COLLATE "C" NOT NULL,
     type smallint NOT NULL,
-    user_key text NOT NULL,
-    item_id text,
+    user_key text COLLATE "C" NOT NULL,
+    item_id text COLLATE "C",
     occurred_at timestamptz NOT NULL,
     received_at timestamptz NOT NULL,
     quantity real NOT NULL,
     price real,
     value real,
-    session_id text,
-    order_id text,
-    recommendation_id text,
+    session_id text COLLATE "C",
+    order_id text COLLATE "C",
+    recommendation_id text COLLATE "C",
     position smallint,
     currency char(3),
     context jsonb
@@ -33,14 +33,14 @@ CREATE TABLE interactions (
 CREATE INDEX interactions_by_user ON interactions (user_key, occurred_at DESC, event_id DESC);
 
 CREATE TABLE event_receipts (
-    event_id text PRIMARY KEY,
+    event_id text COLLATE "C" PRIMARY KEY,
     content_hash bytea NOT NULL
 ) PARTITION BY HASH (event_id);
 
 CREATE TABLE impressions (
-    recommendation_id text NOT NULL,
+    recommendation_id text COLLATE "C" NOT NULL,
     made_at timestamptz NOT NULL,
-    user_key text NOT NULL,
+    user_key text COLLATE "C" NOT NULL,
     scenario text NOT NULL,
     item_ids text[] NOT NULL,
     scores real[],
@@ -58,7 +58,7 @@ CREATE INDEX impressions_by_user ON impressions (user_key, made_at DESC);
 
 CATALOGUE_AND_SHOPPERS = """
 CREATE TABLE items (
-    item_id text PRIMARY KEY,
+    item_id text COLLATE "C" PRIMARY KEY,
     id_is_integer boolean NOT NULL,
     title text,
     description text,
@@ -80,7 +80,7 @@ CREATE TABLE items (
 CREATE INDEX items_by_change ON items (updated_at);
 
 CREATE TABLE users (
-    user_id text PRIMARY KEY,
+    user_id text COLLATE "C" PRIMARY KEY,
     age_band text,
     gender text,
     region text,
@@ -91,14 +91,14 @@ CREATE TABLE users (
 );
 
 CREATE TABLE user_merges (
-    visitor_key text PRIMARY KEY,
-    user_key text NOT NULL,
+    visitor_key text COLLATE "C" PRIMARY KEY,
+    user_key text COLLATE "C" NOT NULL,
     merged_at timestamptz NOT NULL
 );
 CREATE INDEX user_merges_by_user ON user_merges (user_key);
 
 CREATE TABLE erasures (
-    user_key text PRIMARY KEY,
+    user_key text COLLATE "C" PRIMARY KEY,
     erased_at timestamptz NOT NULL,
     removed jsonb NOT NULL
 );

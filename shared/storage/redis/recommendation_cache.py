@@ -74,14 +74,14 @@ class RecommendationCache:
     async def read(self, request_hash: str, user_key: str, now_ms: int) -> CacheRead:
         """Look an answer up; `request_hash` covers the whole normalised request and has a fixed length."""
         keys = self._keys
-        found: list[Any]
-        entry, *found = await self._client.mget(
+        reply: list[Any] = await self._client.mget(
             keys.cached_list(user_key, request_hash),
             keys.user_version(user_key),
             keys.model_version(),
             keys.rules_version(),
         )
-        versions = Versions(*(None if version is None else bytes(version).decode() for version in found))
+        entry, *found = reply
+        versions = Versions(*(None if version is None else version.decode() for version in found))
         return CacheRead(_decode(entry, versions, now_ms), versions)
 
     async def write(self, request_hash: str, user_key: str, body: bytes, versions: Versions, now_ms: int) -> None:

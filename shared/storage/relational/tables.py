@@ -33,6 +33,8 @@ from sqlalchemy.types import TypeEngine
 NUM_RECEIPT_PARTITIONS = 16
 
 metadata = MetaData()
+# Compared by bytes, as Python compares them: the order (time, event id) must not depend on the server's language.
+Key = Text(collation="C")
 Moment = DateTime(timezone=True)
 NOW = text("now()")
 NO_VALUES = text("'{}'::jsonb")
@@ -47,18 +49,18 @@ def _required(
 interactions = Table(
     "interactions",
     metadata,
-    _required("event_id", Text),
+    _required("event_id", Key),
     _required("type", SmallInteger, comment="shared.contracts.events.EVENT_TYPE_CODES"),
-    _required("user_key", Text),
-    Column("item_id", Text, comment="null for a search"),
+    _required("user_key", Key),
+    Column("item_id", Key, comment="null for a search"),
     _required("occurred_at", Moment, comment="whole milliseconds"),
     _required("received_at", Moment),
     _required("quantity", REAL),
     Column("price", REAL, comment="per unit"),
     Column("value", REAL, comment="rating 1 to 5, or money"),
-    Column("session_id", Text),
-    Column("order_id", Text),
-    Column("recommendation_id", Text),
+    Column("session_id", Key),
+    Column("order_id", Key),
+    Column("recommendation_id", Key),
     Column("position", SmallInteger),
     Column("currency", CHAR(3)),
     Column("context", JSONB),
@@ -70,7 +72,7 @@ interactions = Table(
 event_receipts = Table(
     "event_receipts",
     metadata,
-    Column("event_id", Text, primary_key=True),
+    Column("event_id", Key, primary_key=True),
     _required("content_hash", LargeBinary, comment="16 bytes, shared.contracts.content_hash"),
     postgresql_partition_by="HASH (event_id)",
 )
@@ -78,9 +80,9 @@ event_receipts = Table(
 impressions = Table(
     "impressions",
     metadata,
-    Column("recommendation_id", Text, primary_key=True),
+    Column("recommendation_id", Key, primary_key=True),
     Column("made_at", Moment, primary_key=True),
-    _required("user_key", Text),
+    _required("user_key", Key),
     _required("scenario", Text),
     _required("item_ids", ARRAY(Text), comment="in the order shown"),
     Column("scores", ARRAY(REAL)),
@@ -98,7 +100,7 @@ impressions = Table(
 items = Table(
     "items",
     metadata,
-    Column("item_id", Text, primary_key=True),
+    Column("item_id", Key, primary_key=True),
     _required("id_is_integer", Boolean, comment="the shop writes the id as a JSON integer"),
     Column("title", Text),
     Column("description", Text),
@@ -122,7 +124,7 @@ items = Table(
 users = Table(
     "users",
     metadata,
-    Column("user_id", Text, primary_key=True),
+    Column("user_id", Key, primary_key=True),
     Column("age_band", Text),
     Column("gender", Text),
     Column("region", Text),
@@ -135,8 +137,8 @@ users = Table(
 user_merges = Table(
     "user_merges",
     metadata,
-    Column("visitor_key", Text, primary_key=True),
-    _required("user_key", Text),
+    Column("visitor_key", Key, primary_key=True),
+    _required("user_key", Key),
     _required("merged_at", Moment),
     Index("user_merges_by_user", "user_key"),
 )
@@ -144,7 +146,7 @@ user_merges = Table(
 erasures = Table(
     "erasures",
     metadata,
-    Column("user_key", Text, primary_key=True),
+    Column("user_key", Key, primary_key=True),
     _required("erased_at", Moment, comment="events from before are dropped when they arrive late"),
     _required("removed", JSONB, comment="rows by table"),
 )
