@@ -7,8 +7,11 @@ Errors      sqlalchemy.exc.OperationalError at the first use, not here;
             `is_storage_down` tells those that a caller may retry
 """
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+# Services name these types from here, since SQLAlchemy itself is at home in this folder only.
+__all__ = ["STORAGE_DOWN_ERRORS", "Connection", "Engine", "is_storage_down", "make_engine"]
 
 CONNECT_TIMEOUT_S = 3
 
