@@ -12,9 +12,10 @@ import orjson
 from pydantic import ValidationError
 
 from services.gateway.dependency import Dependency, DependencyDownError
+from services.gateway.ports import Sender
 from shared.contracts.internal import RankReply
 from shared.resilience.deadline import Deadline
-from shared.service.http_client import HttpClient, Reply
+from shared.service.http_client import Reply
 from shared.service.problems import not_found
 
 INSERT_TIMEOUT_MS = 2000.0
@@ -31,7 +32,7 @@ class Ranked:
 class FeatureClient:
     """The feature service."""
 
-    def __init__(self, http: HttpClient, dependency: Dependency) -> None:
+    def __init__(self, http: Sender, dependency: Dependency) -> None:
         self._http = http
         self._dependency = dependency
 
@@ -57,7 +58,7 @@ class FeatureClient:
 class RankingClient:
     """The ranking service."""
 
-    def __init__(self, http: HttpClient, dependency: Dependency) -> None:
+    def __init__(self, http: Sender, dependency: Dependency) -> None:
         self._http = http
         self._dependency = dependency
 

@@ -11,7 +11,7 @@ from typing import Any
 from services.gateway.item_changes import ItemChanges, can_be_sold
 from services.gateway.lists_board import ListsBoard
 from services.gateway.popular_lists import POPULAR, ListEntry, pick
-from shared.contracts.recommendation import RecommendRequest, ReturnShape, ServedFrom
+from shared.contracts.recommendation import Context, RecommendRequest, ReturnShape, ServedFrom
 from shared.features.filter import Filter
 
 REASONS = {
@@ -29,17 +29,18 @@ class Wanted:
     filter: Filter | None = None
     excluded: Collection[str] = ()
     candidates: Collection[str] | None = None
+    category: str | None = None
 
     @classmethod
     def by(cls, request: RecommendRequest, parsed: Filter | None) -> "Wanted":
         """Return what a recommendation request wants; not what is in the cart or on the page already."""
         excluded = set(request.exclude)
-        if context := request.context:
-            excluded.update(line.item_id for line in context.cart)
-            if context.item_id is not None:
-                excluded.add(context.item_id)
+        context = request.context or Context()
+        excluded.update(line.item_id for line in context.cart)
+        if context.item_id is not None:
+            excluded.add(context.item_id)
         candidates = None if request.candidates is None else frozenset(request.candidates)
-        return cls(request.num_items, parsed, excluded, candidates)
+        return cls(request.num_items, parsed, excluded, candidates, context.category)
 
 
 class Fallback:
@@ -59,12 +60,11 @@ class Fallback:
         """Return whether there is not one item to offer."""
         return self._board.current.is_empty
 
-    def items(self, request: RecommendRequest, parsed: Filter | None, now_ms: int) -> list[dict[str, Any]]:
-        """Return the popular items for a request: those of its category first."""
-        category = request.context.category if request.context else None
-        entries = self._board.current.chain(POPULAR, [category] if category else [])
-        picked = pick(entries, self.wanted(Wanted.by(request, parsed), now_ms), request.num_items)
-        return listed(picked, POPULAR, request.return_, self._changes)
+    def items(self, wanted: Wanted, shape: ReturnShape, now_ms: int) -> list[dict[str, Any]]:
+        """Return the popular items: those of the wanted category first."""
+        entries = self._board.current.chain(POPULAR, [wanted.category] if wanted.category else [])
+        picked = pick(entries, self.wanted(wanted, now_ms), wanted.num_items)
+        return listed(picked, POPULAR, shape, self._changes)
 
     def wanted(self, wanted: Wanted, now_ms: int) -> Callable[[ListEntry], bool]:
         """Return the test an entry has to pass."""

@@ -7,7 +7,7 @@ Kept        a list is kept with the shopper's and the rules' versions read BEFOR
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -99,7 +99,7 @@ class ListStore:
         except STORE_ERRORS:
             return True
 
-    async def write(self, entries: "list[Keep]") -> None:
+    async def write(self, entries: Sequence[Keep]) -> None:
         """Keep lists; called after the answer."""
         for entry in entries:
             await self._cache.write(entry.request_hash, entry.user_key, entry.content, entry.versions, entry.made_at_ms)

@@ -5,9 +5,11 @@ Errors      any of STORE_ERRORS: the store is away, slow, full or starting
 """
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from shared.contracts.impressions import Impression
+from shared.service.http_client import Reply, StreamedReply
 from shared.storage.redis.change_stream import Change
 from shared.storage.redis.event_stream import StreamEvent, Verdict
 from shared.storage.redis.recommendation_cache import CacheRead, Versions
@@ -50,6 +52,18 @@ class ListsSource(Protocol):
 
     async def get(self) -> bytes | None:
         """Return the newest lists as JSON, None when there are none."""
+        ...
+
+
+class Sender(Protocol):
+    """A connection to another service (shared.service.http_client.HttpClient)."""
+
+    async def send(self, method: str, path: str, body: bytes | None, timeout_ms: float) -> Reply:
+        """Send one request and return the whole answer."""
+        ...
+
+    def stream(self, method: str, path: str, timeout_ms: float) -> AbstractAsyncContextManager[StreamedReply]:
+        """Send one request and give the answer as it arrives."""
         ...
 
 

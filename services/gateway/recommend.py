@@ -4,25 +4,22 @@ Called by   services/gateway/routes.py (POST /recommend), batch.py (several at o
 Ladder      fresh cached list → live list (feature, then ranking) → stale cached list → popular lists in memory
             → the same from the snapshot file → an empty list; always an answer, always with the reason
 Time        a deadline for the whole, a budget for each step; a step that cannot end in time is not begun
-Afterwards  the impression and the cached list are written when the answer has gone (after_answer.py)
+Afterwards  the cached list is written when the answer has gone (after_answer.py), the impression too (showing.py)
 Errors      ProblemError 400 for a filter that cannot be parsed; nothing else
 """
 
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
-from typing import Any
 
 from services.gateway.after_answer import AfterAnswer
-from services.gateway.answer import Answer, Places, Shown, shaped
-from services.gateway.fallback import Fallback
+from services.gateway.answer import Answer, Places, shaped
+from services.gateway.fallback import Fallback, Wanted
 from services.gateway.filters import parse_public_filter
 from services.gateway.item_changes import ItemChanges
 from services.gateway.list_store import Keep, KeptList, ListStore, Look, keep
-from services.gateway.metrics import GatewayMetrics
 from services.gateway.personal_list import Budgets, LiveFailedError, LiveList, PersonalList
 from services.gateway.request_key import NormalRequest, normalise
 from services.gateway.single_flight import SingleFlight
-from shared.contracts.identifiers import user_key
 from shared.contracts.recommendation import DegradedReason, RecommendRequest, ServedFrom
 from shared.features.filter import Filter
 from shared.resilience.deadline import Deadline
@@ -59,9 +56,7 @@ class Recommend:
     ttl_ms: int
     clock: Clock
     zone: tzinfo
-    metrics: GatewayMetrics
     keeps: AfterAnswer[Keep]
-    impressions: AfterAnswer[Shown]
     _flights: SingleFlight[LiveList] = field(default_factory=SingleFlight)
 
     async def answer(self, request: RecommendRequest) -> Answer:
@@ -107,7 +102,7 @@ class Recommend:
         places = shaped(live.items, ask.request.return_)
         reason = live.reason
         if not places and live.knows_nothing:
-            places = self.rungs.memory.items(ask.request, ask.filter, ask.normal.as_of_ms)
+            places = self._popular(ask)
             if places:
                 return self._answer(ask, places, self.rungs.memory.rung, DegradedReason.RANKING_UNAVAILABLE)
             reason = DegradedReason.NO_CATALOG
@@ -115,13 +110,17 @@ class Recommend:
         trace = None if answer.trace is None else {**answer.trace, "ranking_ms": live.took_ms}
         return replace(answer, model=live.model, counts=live.counts, trace=trace)
 
+    def _popular(self, ask: Ask) -> Places:
+        wanted = Wanted.by(ask.request, ask.filter)
+        return self.rungs.memory.items(wanted, ask.request.return_, ask.normal.as_of_ms)
+
     def _lower_rung(self, ask: Ask, kept: KeptList | None, reason: DegradedReason) -> Answer:
         if kept is not None:
             return self._kept_answer(ask, kept, ServedFrom.STALE_CACHE, reason)
         memory = self.rungs.memory
         if memory.has_nothing:
             reason = DegradedReason.NO_CATALOG
-        return self._answer(ask, memory.items(ask.request, ask.filter, ask.normal.as_of_ms), memory.rung, reason)
+        return self._answer(ask, self._popular(ask), memory.rung, reason)
 
     def _kept_answer(self, ask: Ask, kept: KeptList, rung: ServedFrom, reason: DegradedReason) -> Answer:
         """Show a list made before, without what can no longer be sold."""
@@ -137,10 +136,3 @@ class Recommend:
         return Answer(
             places, normal.scenario, reason, rung, normal.as_of_ms, self.ttl_ms, arms=normal.arms, trace=trace
         )
-
-    def show(self, answer: Answer, request: RecommendRequest, took_ms: float) -> dict[str, Any]:
-        """Return the reply as JSON values; count it, and leave the impression to be written after it."""
-        self.metrics.count_list(answer.scenario, answer.served_from.value, answer.reason.value)
-        if not request.dry_run and answer.items:
-            self.impressions.put(Shown(answer, user_key(request.user_id, request.visitor_id), request.context))
-        return answer.document(took_ms)

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, ConfigDict, Field, StrictBool, StrictInt, mo
 
 from shared.contracts.events import EventType
 from shared.contracts.identifiers import Identifier
+from shared.contracts.problems import Problem
 from shared.contracts.strict import PublicModel
 
 MAX_NUM_ITEMS = 200
@@ -207,3 +208,17 @@ class BatchRequest(PublicModel):
 
     requests: list[dict[str, Any]] = Field(min_length=1, max_length=100)
     distinct: StrictBool = False
+
+
+class BatchResult(PublicModel):
+    """What became of one request of a batch: a list under `body`, or a problem under `error`."""
+
+    status: int
+    body: RecommendReply | None = None
+    error: Problem | None = None
+
+
+class BatchReply(PublicModel):
+    """The answer to POST /recommend/batch: one result for each request, in order."""
+
+    results: list[BatchResult]

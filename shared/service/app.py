@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.responses import Response
 
 from shared.contracts.problems import ProblemCode, ProblemDetail
@@ -47,6 +48,7 @@ def create_service_app(
     lifespan: Lifespan | None = None,
     routers: Sequence[APIRouter] = (),
     metrics: ServiceMetrics | None = None,
+    middleware: Sequence[Middleware] = (),
 ) -> FastAPI:
     """Return the application; nothing is opened before its lifespan begins."""
     metrics = metrics or ServiceMetrics(name)
@@ -66,6 +68,8 @@ def create_service_app(
     app.add_exception_handler(ProblemError, _on_problem)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid_parameters)
+    # Inside of RequestMiddleware, so that what they answer is counted and carries the request id.
+    app.user_middleware.extend(middleware)
     app.add_middleware(RequestMiddleware, metrics=metrics, max_requests=settings.max_requests)
     openapi.install(app, routers)
     return app

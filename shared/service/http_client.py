@@ -53,27 +53,35 @@ class StreamedReply:
 
 
 class HttpClient:
-    """Connections to one service. Use as an async context manager; belongs to one event loop."""
+    """Connections to one service, opened when they are first needed; belongs to one event loop."""
 
     def __init__(self, base_url: str) -> None:
         self._base_url = base_url
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "HttpClient":
-        """Open the pool; no connection is made yet."""
-        # The timeout is per call; redirects are never followed (see _sent).
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=POOL_SIZE, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=60),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            skip_auto_headers=("User-Agent", "Accept-Encoding"),
-        )
+        """Return the client itself."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close the pool."""
+        """Close the connections."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
         if self._session is not None:
             await self._session.close()
+            self._session = None
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=POOL_SIZE, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=60),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                skip_auto_headers=("User-Agent", "Accept-Encoding"),
+            )
+        return self._session
 
     async def send(self, method: str, path: str, body: bytes | None, timeout_ms: float) -> Reply:
         """Send one request and return the whole answer; `path` is already percent-encoded."""
@@ -91,8 +99,6 @@ class HttpClient:
     async def _sent(
         self, method: str, path: str, body: bytes | None, timeout_ms: float
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        if self._session is None:
-            raise RuntimeError("the client is not open")
         headers = current_request().outgoing_headers()
         headers["x-aisle-deadline-ms"] = str(int(timeout_ms))
         if body is not None:
@@ -100,7 +106,7 @@ class HttpClient:
         url = URL(self._base_url + path, encoded=True)
         timeout = aiohttp.ClientTimeout(total=timeout_ms / 1000, connect=min(CONNECT_TIMEOUT_S, timeout_ms / 1000))
         try:
-            async with self._session.request(
+            async with self._opened().request(
                 method, url, data=body, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
                 yield response

@@ -46,7 +46,7 @@ class RequestMiddleware:
         finally:
             self._in_flight -= 1
             self._metrics.in_flight.dec()
-            route = getattr(scope.get("route"), "path", UNMATCHED)
+            route = getattr(scope.get("route"), "path_format", UNMATCHED)
             self._metrics.observe_request(_method(scope), route, answer.status, time.perf_counter() - started_s)
 
     async def _answer(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:

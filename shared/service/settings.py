@@ -9,8 +9,9 @@ Errors      a wrong or misspelt setting is named on stderr and the process ends 
 import difflib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NoReturn, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -120,8 +121,7 @@ class Settings(BaseSettings):
         except ValidationError as error:
             problems += [f"{_variable(entry['loc'])}: {entry['msg']}" for entry in error.errors() if _is_cause(entry)]
         if problems:
-            print("wrong settings:", *problems, sep="\n  ", file=sys.stderr)
-            raise SystemExit(WRONG_SETTING_EXIT_CODE)
+            refuse_settings(problems)
         return settings
 
     def is_given(self, name: str) -> bool:
@@ -146,6 +146,12 @@ class Settings(BaseSettings):
     def api_key_list(self) -> list[str]:
         """Return the accepted API keys; empty when the gateway is open."""
         return [key for key in (part.strip() for part in self.api_keys.get_secret_value().split(",")) if key]
+
+
+def refuse_settings(problems: Sequence[str]) -> NoReturn:
+    """Name what is wrong and end the process."""
+    print("wrong settings:", *problems, sep="\n  ", file=sys.stderr)
+    raise SystemExit(WRONG_SETTING_EXIT_CODE)
 
 
 def _variable(loc: tuple[int | str, ...]) -> str:
