@@ -35,6 +35,7 @@ NUM_RECEIPT_PARTITIONS = 16
 metadata = MetaData()
 # Compared by bytes, as Python compares them: the order (time, event id) must not depend on the server's language.
 Key = Text(collation="C")
+Json = JSONB(none_as_null=True)
 Moment = DateTime(timezone=True)
 NOW = text("now()")
 NO_VALUES = text("'{}'::jsonb")
@@ -63,7 +64,7 @@ interactions = Table(
     Column("recommendation_id", Key),
     Column("position", SmallInteger),
     Column("currency", CHAR(3)),
-    Column("context", JSONB),
+    Column("context", Json),
     # A shopper's newest events, in the order (time, event id) that every reader uses.
     Index("interactions_by_user", "user_key", text("occurred_at DESC"), text("event_id DESC")),
     postgresql_partition_by="RANGE (occurred_at)",
@@ -87,10 +88,10 @@ impressions = Table(
     _required("item_ids", ARRAY(Text), comment="in the order shown"),
     Column("scores", ARRAY(REAL)),
     Column("propensities", ARRAY(REAL), comment="chance of each item to be shown at its place"),
-    Column("features", JSONB, comment="what the ranking read, by name"),
-    Column("context", JSONB),
+    Column("features", Json, comment="what the ranking read, by name"),
+    Column("context", Json),
     Column("model_version", Text),
-    _required("arms", JSONB, server_default=NO_VALUES),
+    _required("arms", Json, server_default=NO_VALUES),
     _required("served_from", Text),
     _required("degraded_reason", Text),
     Index("impressions_by_user", "user_key", text("made_at DESC")),
@@ -110,7 +111,7 @@ items = Table(
     Column("currency", CHAR(3)),
     Column("stock", BigInteger, comment="null: not tracked"),
     Column("rating", Double),
-    _required("attributes", JSONB, server_default=NO_VALUES),
+    _required("attributes", Json, server_default=NO_VALUES),
     Column("image_url", Text),
     Column("available_from", Moment),
     Column("available_until", Moment),
@@ -128,7 +129,7 @@ users = Table(
     Column("age_band", Text),
     Column("gender", Text),
     Column("region", Text),
-    _required("attributes", JSONB, server_default=NO_VALUES),
+    _required("attributes", Json, server_default=NO_VALUES),
     _required("personalisation", Boolean, server_default=text("true")),
     _required("created_at", Moment, server_default=NOW),
     _required("updated_at", Moment, server_default=NOW),
@@ -148,7 +149,7 @@ erasures = Table(
     metadata,
     Column("user_key", Key, primary_key=True),
     _required("erased_at", Moment, comment="events from before are dropped when they arrive late"),
-    _required("removed", JSONB, comment="rows by table"),
+    _required("removed", Json, comment="rows by table"),
 )
 
 model_versions = Table(
@@ -156,9 +157,9 @@ model_versions = Table(
     metadata,
     Column("version", Text, primary_key=True),
     _required("bundle_url", Text),
-    _required("manifest", JSONB),
-    _required("metrics", JSONB),
-    _required("gate", JSONB, comment="the promotion gate's verdict, in words"),
+    _required("manifest", Json),
+    _required("metrics", Json),
+    _required("gate", Json, comment="the promotion gate's verdict, in words"),
     _required("created_at", Moment, server_default=NOW),
 )
 
@@ -178,8 +179,8 @@ training_runs = Table(
     _required("state", Text),
     _required("step", Text),
     _required("progress", Double),
-    _required("config", JSONB),
-    _required("metrics", JSONB, server_default=NO_VALUES),
+    _required("config", Json),
+    _required("metrics", Json, server_default=NO_VALUES),
     Column("error", Text),
     Column("version", Text, comment="the bundle this run published"),
     _required("created_at", Moment, server_default=NOW),
@@ -193,7 +194,7 @@ rules = Table(
     Column("rule_id", Text, primary_key=True),
     Column("scenario", Text, comment="null: every scenario"),
     _required("priority", Integer),
-    _required("body", JSONB),
+    _required("body", Json),
     _required("enabled", Boolean, server_default=text("true")),
     _required("updated_at", Moment, server_default=NOW),
 )
@@ -202,7 +203,7 @@ scenarios = Table(
     "scenarios",
     metadata,
     Column("name", Text, primary_key=True),
-    _required("body", JSONB),
+    _required("body", Json),
     _required("updated_at", Moment, server_default=NOW),
 )
 
@@ -210,7 +211,7 @@ experiments = Table(
     "experiments",
     metadata,
     Column("name", Text, primary_key=True),
-    _required("arms", JSONB),
+    _required("arms", Json),
     _required("enabled", Boolean, server_default=text("false")),
     _required("updated_at", Moment, server_default=NOW),
 )
