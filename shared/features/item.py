@@ -38,7 +38,7 @@ ITEM_DEFINITIONS = (
     _item("rating", "now", PRIOR_RATING, "the shop's own mean rating, else the mean of rating events, 0 to 5"),
     _item("price_position", "now", 0.5, "place among the prices of its category, 0 cheapest to 1 dearest"),
     _item("log_price", "now", 0.0, "log(1 + price); 0 when unknown"),
-    _item("newness", "half-life 30 d", 0.0, "1 on the day the item was created; 0 when unknown"),
+    _item("newness", "half-life 30 d", 0.0, "1 on the day the item was created; 0 when unknown or not yet created"),
 )
 ITEM_FEATURES = tuple(definition.name for definition in ITEM_DEFINITIONS)
 
@@ -153,5 +153,6 @@ def item_features(
     matrix_CF[:, 2] = np.where(np.isnan(own_rating_C), events_rating_C, own_rating_C)
     matrix_CF[:, 3] = catalogue.price_position_N[rows_C]
     matrix_CF[:, 4] = np.where(np.isnan(price_C), 0.0, np.log1p(price_C))
-    matrix_CF[:, 5] = np.where(created_C > 0, np.exp2(-age_days_C / NEWNESS_HALF_LIFE_DAYS), 0.0)
+    known_C = (created_C > 0) & (created_C < as_of_ms)
+    matrix_CF[:, 5] = np.where(known_C, np.exp2(-age_days_C / NEWNESS_HALF_LIFE_DAYS), 0.0)
     return matrix_CF

@@ -147,8 +147,10 @@ def test_item_features_stand_beside_the_others(features: CandidateFeatures) -> N
 
 
 def test_a_new_item_is_newer_than_an_old_one(features: CandidateFeatures) -> None:
-    features.catalogue.upsert([CatalogueItem("fresh", created_at=datetime.fromtimestamp(NOW_MS / 1000, UTC))])
-    assert feature_of(features, "newness", "fresh", query(features.catalogue)) == 1
+    features.catalogue.upsert([CatalogueItem("fresh", created_at=datetime.fromtimestamp(NOW_MS / 1000 - 1, UTC))])
+    features.catalogue.upsert([CatalogueItem("future", created_at=datetime.fromtimestamp(NOW_MS / 1000, UTC))])
+    assert feature_of(features, "newness", "fresh", query(features.catalogue)) == pytest.approx(1)
+    assert feature_of(features, "newness", "future", query(features.catalogue)) == 0
 
 
 def test_each_department_has_a_column_and_the_unknown_ones_share_one(features: CandidateFeatures) -> None:
