@@ -95,5 +95,5 @@ def _visit(user: int, band: str, random: np.random.Generator) -> tuple[str, int]
 def _choose(department: str, user: int, random: np.random.Generator) -> int:
     """Return one product; each shopper keeps to one kind, and lower numbers sell better."""
     number = min(int(random.geometric(0.4)) - 1, ITEMS_PER_KIND - 1)
-    place = DEPARTMENTS.index(department) * len(KINDS) + user % len(KINDS)
+    place = DEPARTMENTS.index(department) * len(KINDS) + user // len(DEPARTMENTS) % len(KINDS)
     return place * ITEMS_PER_KIND + number

@@ -111,7 +111,11 @@ class ModelHost:
     async def run(self) -> None:
         """Look for a new version for ever."""
         while True:
-            await self.look()
+            try:
+                await self.look()
+            # The edge of the watch: without it the process would never learn of another model.
+            except Exception as error:  # noqa: BLE001
+                log.error("look_failed", error=str(error), kind=type(error).__name__)
             await asyncio.sleep(self._poll_s)
 
     async def look(self) -> None:
