@@ -119,10 +119,13 @@ class Dependency:
         except ServiceUnreachableError as error:
             self._count_failure()
             raise _RepeatableError from error
+        if reply.status == 503 and "retry-after" in reply.headers:
+            # Alive, and shedding load: were that a failure, the breaker would turn away what it could still do.
+            self.breaker.abandoned()
+            self.metrics.count_call(self.name, "shed")
+            raise _RepeatableError
         if reply.status >= 500:
             self._count_failure()
-            if reply.status == 503 and "retry-after" in reply.headers:
-                raise _RepeatableError
             raise DependencyDownError(f"{self.name} answered {reply.status}")
         self.breaker.succeeded()
         self.metrics.count_call(self.name, "ok")

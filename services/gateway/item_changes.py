@@ -103,7 +103,8 @@ class ItemChanges:
                     last_id = change.id
                     self._take_safely(change)
             except STORE_ERRORS as error:
-                log.warning("change_stream_lost", reason=type(error).__name__)
+                if self.connected:
+                    log.warning("change_stream_lost", reason=type(error).__name__)
             finally:
                 self.connected = False
             await asyncio.sleep(RETRY_S)

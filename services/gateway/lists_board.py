@@ -27,6 +27,7 @@ class ListsBoard:
         self.rung = ServedFrom.SNAPSHOT
         """POPULAR once the lists came from the store; SNAPSHOT while they are those of the file, or none"""
         self._snapshot_path = snapshot_path
+        self._reachable = True
 
     def load_snapshot(self) -> None:
         """Take the lists of the file, if there is one; a broken file counts as none."""
@@ -45,11 +46,14 @@ class ListsBoard:
                 return False
             lists = PopularLists.parse(text)
         except STORE_ERRORS as error:
-            log.warning("lists_unavailable", reason=type(error).__name__)
+            if self._reachable:
+                log.warning("lists_unavailable", reason=type(error).__name__)
+            self._reachable = False
             return False
         except ValueError as error:
             log.error("lists_malformed", reason=type(error).__name__)
             return False
+        self._reachable = True
         if lists.digest != self.current.digest:
             await asyncio.to_thread(self._save_snapshot, text)
         self.current = lists

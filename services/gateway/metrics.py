@@ -11,8 +11,9 @@ from time import perf_counter
 from shared.resilience.circuit_breaker import BreakerState, CircuitBreaker
 from shared.service.metrics import ServiceMetrics
 
+LIST_NAMES = ("popular", "trending", "new")
 KNOWN_SCENARIOS = frozenset(
-    {"home", "product", "category", "cart", "checkout", "search", "email", "account", "similar"}
+    {"home", "product", "category", "cart", "checkout", "search", "email", "similar", *LIST_NAMES}
 )
 BREAKER_VALUES = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 
@@ -59,7 +60,7 @@ class GatewayMetrics:
         self._dropped.labels(kind).inc(number)
 
     def count_call(self, dependency: str, outcome: str) -> None:
-        """Count one attempt: ok, error, timeout, refused (by the breaker), saturated, retried."""
+        """Count one attempt: ok, error, timeout, shed, refused (by the breaker), saturated, retried."""
         self._calls.labels(dependency, outcome).inc()
 
     def watch_breaker(self, dependency: str, breaker: CircuitBreaker) -> None:

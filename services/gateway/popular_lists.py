@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 ALL = "all"
 POPULAR = "popular"
-LIST_NAMES = ("popular", "trending", "new")
 
 
 class ListEntry(BaseModel):

@@ -16,7 +16,7 @@ from services.gateway import documentation as docs
 from services.gateway.batch import RecommendBatch
 from services.gateway.event_intake import EventIntake
 from services.gateway.listing import Listing, ListingQuery, etag_of
-from services.gateway.metrics import GatewayMetrics
+from services.gateway.metrics import LIST_NAMES, GatewayMetrics
 from services.gateway.proxy import FeatureProxy, closing, path_of
 from services.gateway.recommend import Recommend
 from services.gateway.recommend_forms import parse_recommend
@@ -93,7 +93,7 @@ def recommendation_routes(gateway: Gateway) -> APIRouter:
         shopper = user_key(query.user_id, None) if query.user_id is not None else None
         return json_reply(gateway.showing.listed(answer, _ms_since(started_s), shopper))
 
-    for name in ("popular", "trending", "new"):
+    for name in LIST_NAMES:
         router.add_api_route(
             f"/{name}",
             _listing_route(gateway, name),

@@ -1,0 +1,212 @@
+"""Stand-ins for what lies outside of a unit: a clock that stands still, stores in memory, services that answer by rule.
+
+Called by   tests/unit/**, tests/contract/**; integration and end-to-end tests use the real ones
+Down        `down = True` makes a store or a service behave as if nobody listened
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from shared.contracts.impressions import Impression
+from shared.service.http_client import Reply, ServiceTimeoutError, ServiceUnreachableError, StreamedReply
+from shared.storage.redis.change_stream import Change, ChangeKind
+from shared.storage.redis.event_stream import StreamEvent, Verdict
+from shared.storage.redis.recommendation_cache import CachedList, CacheRead, Versions
+
+START_MS = 1_770_000_000_000
+
+
+class FakeClock:
+    """A clock that moves when told to."""
+
+    def __init__(self, now_ms: int = START_MS) -> None:
+        self._now_ms = now_ms
+
+    def now_ms(self) -> int:
+        """Return epoch milliseconds."""
+        return self._now_ms
+
+    def monotonic_s(self) -> float:
+        """Return the same clock in seconds."""
+        return self._now_ms / 1000
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self._now_ms += round(seconds * 1000)
+
+
+@dataclass
+class FakeCache:
+    """A list cache with the versions a test sets."""
+
+    clock: FakeClock
+    ttl_ms: int = 60_000
+    model: str | None = "v1"
+    rules: str | None = None
+    users: dict[str, str] = field(default_factory=dict)
+    entries: dict[tuple[str, str], tuple[bytes, Versions, int]] = field(default_factory=dict)
+    locked: bool = False
+    down: bool = False
+    delay_s: float = 0.0
+    reads: int = 0
+
+    async def read(self, request_hash: str, user_key: str, now_ms: int) -> CacheRead:
+        """Look a list up."""
+        self.reads += 1
+        await asyncio.sleep(self.delay_s)
+        self._refuse_when_down()
+        versions = Versions(self.users.get(user_key), self.model, self.rules)
+        entry = self.entries.get((request_hash, user_key))
+        if entry is None:
+            return CacheRead(None, versions)
+        body, made_with, made_at_ms = entry
+        fresh = made_with == versions and now_ms < made_at_ms + self.ttl_ms
+        return CacheRead(CachedList(body, made_at_ms, fresh), versions)
+
+    async def write(self, request_hash: str, user_key: str, body: bytes, versions: Versions, now_ms: int) -> None:
+        """Keep a list."""
+        self._refuse_when_down()
+        self.entries[request_hash, user_key] = (body, versions, now_ms)
+
+    async def lock(self, request_hash: str, user_key: str) -> str | None:
+        """Return a token unless the test says that somebody else has it."""
+        self._refuse_when_down()
+        return None if self.locked else "token"
+
+    def _refuse_when_down(self) -> None:
+        if self.down:
+            raise ConnectionError("cache is down")
+
+
+@dataclass
+class FakeEventLog:
+    """An event stream that claims ids like the real one."""
+
+    claims: dict[str, str] = field(default_factory=dict)
+    events: list[StreamEvent] = field(default_factory=list)
+    down: bool = False
+
+    async def append(self, events: Sequence[StreamEvent]) -> list[Verdict]:
+        """Append what is new."""
+        if self.down:
+            raise ConnectionError("stream is down")
+        return [self._append(event) for event in events]
+
+    def _append(self, event: StreamEvent) -> Verdict:
+        known = self.claims.setdefault(event.event_id, event.content_hash)
+        if known != event.content_hash:
+            return "conflict"
+        if any(stored.event_id == event.event_id for stored in self.events):
+            return "duplicate"
+        self.events.append(event)
+        return "accepted"
+
+
+@dataclass
+class FakeImpressionLog:
+    """An impression stream."""
+
+    impressions: list[Impression] = field(default_factory=list)
+    down: bool = False
+
+    async def append(self, impressions: Sequence[Impression]) -> None:
+        """Append."""
+        if self.down:
+            raise ConnectionError("stream is down")
+        self.impressions += impressions
+
+
+@dataclass
+class FakeLists:
+    """A store of popular lists."""
+
+    blob: bytes | None = None
+    down: bool = False
+
+    async def get(self) -> bytes | None:
+        """Return the lists."""
+        if self.down:
+            raise ConnectionError("cache is down")
+        return self.blob
+
+
+class FakeChanges:
+    """A change stream fed by the test."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[Change] = asyncio.Queue()
+        self.down = False
+        self._number = 0
+
+    async def last_id(self) -> str:
+        """Return the place of the newest change."""
+        if self.down:
+            raise ConnectionError("stream is down")
+        return "0-0"
+
+    async def tail(self, after_id: str) -> AsyncIterator[Change]:
+        """Yield what the test puts in."""
+        while True:
+            yield await self.queue.get()
+
+    def item(self, at_ms: int, **item: Any) -> None:
+        """Tell of a changed item."""
+        self._number += 1
+        self.queue.put_nowait(Change(f"{at_ms}-{self._number}", ChangeKind.ITEM, {"seq": self._number, "item": item}))
+
+
+Rule = Callable[[bytes | None], Awaitable[Reply] | Reply]
+
+
+class FakeService:
+    """Another service: answers by (method, path), remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.rules: dict[tuple[str, str], Rule] = {}
+        self.calls: dict[tuple[str, str], list[bytes | None]] = defaultdict(list)
+        self.down = False
+        self.late = False
+
+    def on(self, method: str, path: str, rule: Rule) -> None:
+        """Answer calls of one kind."""
+        self.rules[method, path] = rule
+
+    async def send(self, method: str, path: str, body: bytes | None, timeout_ms: float) -> Reply:
+        """Answer, or fail as told."""
+        self.calls[method, path].append(body)
+        if self.down:
+            raise ServiceUnreachableError("ClientConnectorError")
+        if self.late:
+            raise ServiceTimeoutError("no answer")
+        rule = self.rules.get((method, path))
+        if rule is None:
+            return json_of({"code": "not_found"}, 404)
+        outcome = rule(body)
+        return outcome if isinstance(outcome, Reply) else await outcome
+
+    @asynccontextmanager
+    async def stream(self, method: str, path: str, timeout_ms: float) -> AsyncIterator[StreamedReply]:
+        """Answer in two chunks."""
+        reply = await self.send(method, path, None, timeout_ms)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            middle = len(reply.body) // 2
+            yield reply.body[:middle]
+            yield reply.body[middle:]
+
+        yield StreamedReply(reply.status, reply.content_type, chunks())
+
+    def number_of(self, method: str, path: str) -> int:
+        """Return how often it was called."""
+        return len(self.calls[method, path])
+
+
+def json_of(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
+    """Return a JSON answer."""
+    return Reply(status, orjson.dumps(document), "application/json", headers or {})
