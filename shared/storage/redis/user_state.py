@@ -138,6 +138,12 @@ class OnlineStateWriter:
             _forget(pipeline, self._keys, user_keys, ttl_s=None)
             pipeline.execute()
 
+    def erase(self, user_keys: Iterable[str]) -> None:
+        """Drop the state of shoppers for good; the version that stops rebuilds under way goes within a minute."""
+        with self._client.pipeline(transaction=True) as pipeline:
+            _forget(pipeline, self._keys, user_keys, ttl_s=ERASED_VERSION_TTL_S)
+            pipeline.execute()
+
 
 def new_version() -> str:
     """Return a token that was never used before."""
