@@ -105,6 +105,8 @@ class Settings(BaseSettings):
     """after SIGTERM: not ready but still accepting, so that load balancers notice; 5 in Kubernetes"""
 
     event_shards: int = Field(default=1, ge=1, le=64)
+    ingest_port: int = Field(default=8004, ge=1, le=65_535)
+    """of the ingest worker's own /metrics and /livez"""
     lists_refresh_s: Seconds = 60
     """feature computes the popular, trending and new lists this often"""
     lists_poll_s: Seconds = 10
