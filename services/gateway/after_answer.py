@@ -62,6 +62,11 @@ class AfterAnswer(Generic[T]):
             batch.append(self._queue.get_nowait())
         try:
             await self._deliver(batch)
+        except asyncio.CancelledError:
+            # The process is stopping in mid write: flush() tries these once more.
+            for entry in batch:
+                self.put(entry)
+            raise
         except STORE_ERRORS as error:
             self._metrics.count_dropped(self._kind, len(batch))
             log.warning("after_answer_lost", kind=self._kind, number=len(batch), reason=type(error).__name__)

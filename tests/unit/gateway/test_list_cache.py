@@ -1,0 +1,148 @@
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.fakes import START_MS
+from tests.unit.gateway.rig import Rig, settle
+
+
+async def test_the_same_request_again_is_a_cache_hit_with_an_id_of_its_own(rig: Rig) -> None:
+    async with rig.started() as gateway:
+        first = await gateway.recommend(num_items=3)
+        second = await gateway.recommend(num_items=3)
+    assert second["served_from"] == "cache"
+    assert second["recommendations"] == first["recommendations"]
+    assert second["recommendation_id"] != first["recommendation_id"]
+    assert rig.ranking.number_of("POST", "/rank") == 1
+    assert rig.feature.number_of("POST", "/state") == 1
+
+
+async def test_cold_start_is_said_and_is_not_degraded_and_is_cached(rig: Rig) -> None:
+    rig.cold_start = True
+    async with rig.started() as gateway:
+        assert (await gateway.recommend())["degraded_reason"] == "cold_start"
+        again = await gateway.recommend()
+    assert (again["served_from"], again["degraded_reason"]) == ("cache", "cold_start")
+
+
+@pytest.mark.parametrize("versions", [{"users": {"u:1": "s2"}}, {"model": "v2"}, {"rules": "r2"}])
+async def test_a_list_is_made_anew_when_the_shopper_the_model_or_the_rules_changed(
+    rig: Rig, versions: dict[str, Any]
+) -> None:
+    async with rig.started() as gateway:
+        await gateway.recommend()
+        for name, value in versions.items():
+            setattr(rig.cache, name, value)
+        assert (await gateway.recommend())["served_from"] == "live"
+        assert (await gateway.recommend())["served_from"] == "cache"
+
+
+async def test_a_list_is_made_anew_when_one_of_its_items_changed(rig: Rig) -> None:
+    async with rig.started() as gateway:
+        await gateway.recommend(num_items=3)
+        rig.changes.item(START_MS + 1, item_id="item-77", stock=0)
+        await settle()
+        assert (await gateway.recommend(num_items=3))["served_from"] == "cache"
+        rig.changes.item(START_MS + 1, item_id="item-2", price=3.0, stock=4)
+        await settle()
+        assert (await gateway.recommend(num_items=3))["served_from"] == "live"
+
+
+async def test_a_list_made_shortly_after_a_change_is_not_trusted_since_ranking_may_not_have_seen_it(rig: Rig) -> None:
+    async with rig.started() as gateway:
+        rig.changes.item(START_MS - 1500, item_id="item-2", stock=0)
+        await settle()
+        await gateway.recommend(num_items=3)
+        assert (await gateway.recommend(num_items=3))["served_from"] == "live"
+
+
+async def test_no_cached_list_counts_as_fresh_while_the_change_stream_is_away(rig: Rig) -> None:
+    rig.changes.down = True
+    async with rig.started() as gateway:
+        await gateway.recommend()
+        assert (await gateway.recommend())["served_from"] == "live"
+
+
+async def test_an_old_list_is_made_anew_by_one_process_while_others_show_it(rig: Rig) -> None:
+    async with rig.started() as gateway:
+        await gateway.recommend()
+        rig.clock.advance(61)
+        rig.cache.locked = True
+        other = await gateway.recommend()
+        assert (other["served_from"], other["degraded_reason"]) == ("stale_cache", "none")
+        rig.cache.locked = False
+        assert (await gateway.recommend())["served_from"] == "live"
+
+
+async def test_a_shopper_who_just_did_something_never_gets_the_old_list_because_of_a_lock(rig: Rig) -> None:
+    async with rig.started() as gateway:
+        await gateway.recommend()
+        rig.cache.users["u:1"] = "s2"
+        rig.cache.locked = True
+        assert (await gateway.recommend())["served_from"] == "live"
+
+
+async def test_a_cache_that_hangs_costs_its_budget_and_no_more_until_the_breaker_opens(rig: Rig) -> None:
+    rig.cache.delay_s = 1.0
+    async with rig.started() as gateway:
+        for number in range(12):
+            assert (await gateway.recommend(user_id=number))["served_from"] == "live"
+    assert rig.cache.reads == 10
+
+
+async def test_equal_requests_at_once_are_computed_once_and_different_ones_are_not(rig: Rig) -> None:
+    rig.rank_delay_s = 0.02
+    async with rig.started() as gateway:
+        replies = await asyncio.gather(*(gateway.recommend(num_items=5) for _ in range(10)), gateway.recommend())
+    assert rig.ranking.number_of("POST", "/rank") == 2
+    assert len({reply["recommendation_id"] for reply in replies}) == 11
+    assert [len(reply["recommendations"]) for reply in replies] == [5] * 10 + [10]
+
+
+async def test_a_caller_that_leaves_does_not_end_the_computation_for_the_others(rig: Rig) -> None:
+    rig.rank_delay_s = 0.05
+    async with rig.started() as gateway:
+        leaver = asyncio.create_task(gateway.recommend())
+        await asyncio.sleep(0.01)
+        stayer = asyncio.create_task(gateway.recommend())
+        await asyncio.sleep(0.01)
+        leaver.cancel()
+        assert (await stayer)["served_from"] == "live"
+    assert rig.ranking.number_of("POST", "/rank") == 1
+
+
+async def test_the_key_of_a_cached_list_covers_everything_that_may_change_it(rig: Rig) -> None:
+    different = [
+        {},
+        {"user_id": 2},
+        {"visitor_id": "1"},
+        {"num_items": 9},
+        {"scenario": "cart"},
+        {"context": {"page": "cart", "device": "mobile"}},
+        {"context": {"item_id": 1}},
+        {"context": {"anything": [1, {"b": 2}]}},
+        {"context": {"local_time": "2026-03-14T18:30:00+01:00"}},
+        {"context": {"local_time": "2026-03-14T19:30:00+01:00"}},
+        {"filter": "in_stock"},
+        {"exclude": [1]},
+        {"candidates": [1]},
+        {"candidates": []},
+        {"diversity": 0.5},
+        {"novelty": 0.5},
+        {"objective": {"purchase": 1}},
+        {"repeat": "allow"},
+        {"return": {"fields": ["price"]}},
+        {"return": {"explain": "reasons"}},
+    ]
+    async with rig.started() as gateway:
+        for request in different:
+            assert (await gateway.recommend(**request))["served_from"] == "live", request
+    assert len(rig.cache.entries) == len(different)
+
+
+async def test_what_does_not_change_a_list_is_not_in_its_key(rig: Rig) -> None:
+    async with rig.started() as gateway:
+        await gateway.recommend(context={"local_time": "2026-03-14T18:30:00+01:00"}, user_id="1")
+        same = {"context": {"local_time": "2026-03-14T18:59:59+01:00"}, "timeout_ms": 200, "session_id": "x"}
+        assert (await gateway.recommend(**same, num_items=10, user_id=1))["served_from"] == "cache"
