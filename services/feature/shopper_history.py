@@ -1,12 +1,13 @@
 """Read a shopper's newest events and profile from Postgres, a few shoppers at a time.
 
 Called by   user_state.py, when the online state is missing or the cache server is away
-Bulkhead    READS at once, each in a thread; the next waits WAIT_MS and is then refused, so that a slow database cannot
-            collect every request of this process
+Bulkhead    READS at once, in threads of their own; the next waits WAIT_MS and is then refused, so that neither a slow
+            database nor a large import can collect the requests of this process
 Errors      SaturatedError; STORAGE_DOWN_ERRORS
 """
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from shared.contracts.internal import Profile
@@ -36,11 +37,16 @@ class ShopperHistories:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._limit = ConcurrencyLimit(READS, WAIT_MS)
+        self._threads = ThreadPoolExecutor(READS, "shopper-history")
 
     async def read(self, user_key: str) -> ShopperHistory:
         """Return the history; of somebody unknown, an empty one."""
         async with self._limit.slot():
-            return await asyncio.to_thread(self._read, user_key)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, user_key)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown()
 
     def _read(self, user_key: str) -> ShopperHistory:
         with self._engine.connect() as connection:

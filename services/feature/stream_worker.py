@@ -20,10 +20,9 @@ from typing import Protocol
 
 import structlog
 
+from services.feature.stores import STORES_DOWN
 from services.feature.worker_metrics import StreamFigures
-from shared.storage.redis.clients import STORE_ERRORS
 from shared.storage.redis.stream_reader import Backlog, Entry
-from shared.storage.relational.engine import STORAGE_DOWN_ERRORS
 
 BATCH_SIZE = 500
 BLOCK_MS = 500
@@ -34,7 +33,6 @@ MAX_DELIVERIES = 5
 FIRST_BACKOFF_S = 0.1
 MAX_BACKOFF_S = 5.0
 MAX_REASON = 300
-STORES_DOWN: tuple[type[Exception], ...] = (*STORAGE_DOWN_ERRORS, *STORE_ERRORS)
 
 log = structlog.get_logger()
 

@@ -28,10 +28,15 @@ from shared.storage.relational import erasure, users
 from shared.storage.relational.engine import Engine
 
 EXPORT_BATCH = 500
+MAX_EXPORTS = 2
 
 
 class UnknownUserError(Exception):
     """Nothing is known of this account."""
+
+
+class TooManyExportsError(Exception):
+    """MAX_EXPORTS are under way, and each holds a connection as long as its reader takes."""
 
 
 class OnlineCopies(Protocol):
@@ -74,6 +79,7 @@ class Accounts:
         self._online = online
         self._lists = lists
         self._streams = streams
+        self._exports = 0
 
     async def upsert(self, wanted: Sequence[User]) -> None:
         """Write accounts whole: what an account does not say is cleared."""
@@ -123,12 +129,30 @@ class Accounts:
         return ErasureReceipt(user_id=user_id, erased_at=iso_of(epoch_ms(erased.erased_at)), removed=removed)
 
     async def export(self, user_id: str) -> AsyncIterator[bytes]:
-        """Return everything kept of an account, as JSON lines; the first line is there when this returns."""
+        """Return everything kept of an account, as JSON lines; the first chunk is read when this returns."""
+        if self._exports >= MAX_EXPORTS:
+            raise TooManyExportsError
+        self._exports += 1
         chunks = _exported(self._engine, user_id)
-        first = await asyncio.to_thread(next, chunks, None)
-        if first is None:
-            raise UnknownUserError
-        return _in_threads(first, chunks)
+        try:
+            first = await asyncio.to_thread(next, chunks, None)
+            if first is None:
+                raise UnknownUserError
+        except BaseException:
+            self._exports -= 1
+            raise
+        return self._rest(first, chunks)
+
+    async def _rest(self, first: bytes, chunks: Generator[bytes, None, None]) -> AsyncIterator[bytes]:
+        """Yield chunks, each fetched in a thread."""
+        try:
+            chunk: bytes | None = first
+            while chunk is not None:
+                yield chunk
+                chunk = await asyncio.to_thread(next, chunks, None)
+        finally:
+            self._exports -= 1
+            await asyncio.to_thread(chunks.close)
 
     async def _forget(self, user_ids: Iterable[str], refused: Iterable[str]) -> None:
         await self._online.forget([user_key(user_id, None) for user_id in user_ids])
@@ -144,14 +168,3 @@ def _exported(engine: Engine, user_id: str) -> Generator[bytes, None, None]:
             orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE) for record in islice(records, EXPORT_BATCH)
         ):
             yield lines
-
-
-async def _in_threads(first: bytes, chunks: Generator[bytes, None, None]) -> AsyncIterator[bytes]:
-    """Yield chunks, each fetched in a thread."""
-    try:
-        chunk: bytes | None = first
-        while chunk is not None:
-            yield chunk
-            chunk = await asyncio.to_thread(next, chunks, None)
-    finally:
-        await asyncio.to_thread(chunks.close)

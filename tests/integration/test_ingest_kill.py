@@ -1,0 +1,84 @@
+"""The worker is killed with SIGKILL in mid batch, twenty times: nothing is lost, nothing is doubled."""
+
+import random
+import time
+from collections.abc import Callable
+
+from sqlalchemy import Engine
+
+from services.feature.user_state import UserStates
+from shared.contracts.internal import UserState
+from shared.storage.history import as_columns
+from shared.storage.redis.user_state import MAX_EVENTS
+from shared.storage.relational.interactions import newest_events
+from tests.integration.ingest_support import (
+    Stores,
+    append,
+    await_drained,
+    await_true,
+    backlog,
+    event,
+    online_states,
+    sent,
+    stored_ids,
+    user_states,
+    worker_process,
+)
+
+KILLS = 20
+EVENTS_PER_KILL = 500
+FAR_AHEAD_MS = 2**50
+SHOPPERS = [f"u:{number}" for number in range(25)]
+
+
+async def test_killed_twenty_times_every_accepted_event_is_stored_once_and_online_equals_a_recount(
+    engine: Engine, database_url: str, stream_url: str, cache_url: str, unused_port: Callable[[], int]
+) -> None:
+    stores = Stores(database_url, stream_url, cache_url)
+    chance = random.Random(7)
+    accepted: list[str] = []
+    in_mid_batch = 0
+    async with user_states(stores, engine) as states:
+        for kill in range(KILLS):
+            await read_all(states)
+            with worker_process(stores, unused_port()) as process:
+                wave = [
+                    sent(event(f"{kill}-{number}", chance.choice(SHOPPERS), item_id=f"item {number % 50}"))
+                    for number in range(EVENTS_PER_KILL)
+                ]
+                assert set(await append(stores, wave)) == {"accepted"}
+                accepted += [entry.event_id for entry in wave]
+                await_true(lambda: backlog(stores).pending > 0, 20.0)
+                time.sleep(chance.choice([0.0, 0.005, 0.01, 0.02, 0.05]))
+                process.kill()
+                process.wait()
+                in_mid_batch += backlog(stores).pending > 0
+        await read_all(states)
+        with worker_process(stores, unused_port()):
+            await_drained(stores)
+
+        assert in_mid_batch >= KILLS / 2, "too few of the kills met a batch"
+        assert stored_ids(engine) == sorted(accepted)
+        assert len(accepted) == KILLS * EVENTS_PER_KILL
+        await assert_online_equals_recount(stores, engine, complete=set())
+        found = await read_all(states)
+        await assert_online_equals_recount(stores, engine, complete=set(SHOPPERS))
+    assert sum(state.features["browse_count"] for state in found) == len(accepted)
+
+
+async def read_all(states: UserStates) -> list[UserState]:
+    """Read every shopper's state, which makes it complete online: from now on the worker has to keep it so."""
+    return [(await states.state(user_key, FAR_AHEAD_MS))[0] for user_key in SHOPPERS]
+
+
+async def assert_online_equals_recount(stores: Stores, engine: Engine, complete: set[str]) -> None:
+    """Compare each state that is complete online with Postgres; those named must be complete."""
+    async with online_states(stores) as online:
+        for user_key in SHOPPERS:
+            found = await online.read(user_key)
+            with engine.connect() as connection:
+                counted = as_columns(newest_events(connection, user_key, MAX_EVENTS))
+            if found is not None:
+                assert found.events == counted
+            else:
+                assert user_key not in complete
