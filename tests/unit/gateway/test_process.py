@@ -82,13 +82,16 @@ async def test_a_start_with_everything_down_answers_at_once_and_a_signal_ends_it
 
 
 async def test_a_request_in_flight_when_the_signal_comes_is_answered(tmp_path: Path) -> None:
-    asked = asyncio.Event()
+    asked, left = asyncio.Event(), asyncio.Event()
 
     async def slow_ranking(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         asked.set()
-        await asyncio.sleep(1.0)
+        # Never answers; ends when the gateway hangs up.
+        await reader.read()
         writer.close()
+        await writer.wait_closed()
+        left.set()
 
     server = await asyncio.start_server(slow_ranking, "127.0.0.1", 0)
     ranking = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -99,6 +102,7 @@ async def test_a_request_in_flight_when_the_signal_comes_is_answered(tmp_path: P
         await asked.wait()
         process.send_signal(signal.SIGTERM)
         assert (await answer)["degraded_reason"] == "no_catalog"
+        await left.wait()
         assert await asyncio.wait_for(process.wait(), 10) == 0
 
 

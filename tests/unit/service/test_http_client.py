@@ -19,6 +19,7 @@ async def listening(connection: Connection) -> AsyncIterator[str]:
             await connection(reader, writer)
         finally:
             writer.close()
+            await writer.wait_closed()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
