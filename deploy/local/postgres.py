@@ -32,7 +32,7 @@ SHARED_STATE = Path("/var/lib/aisle")
 # Sized for the demo on 2 cores: the whole stack has 2.5 GB. A bulk import must not checkpoint every few seconds.
 SERVER_SETTINGS = {
     "max_connections": "60",
-    "shared_buffers": "192MB",
+    "shared_buffers": "256MB",
     "work_mem": "32MB",
     "maintenance_work_mem": "128MB",
     "max_wal_size": "3GB",

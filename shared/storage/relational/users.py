@@ -6,11 +6,12 @@ Errors      sqlalchemy.exc.DBAPIError
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, text, update
 
+from shared.contracts.identifiers import user_key as key_of
 from shared.contracts.internal import Profile
 from shared.contracts.users import Attribute, Consent, User, UserFields, UserPatch, UserRecord
 from shared.storage.relational.json_text import storable_json
@@ -19,6 +20,8 @@ from shared.storage.relational.tables import users
 # The bands of the Complete Journey, so that features learned there fit what a shop sends.
 AGE_BAND_STARTS = (0, 19, 25, 35, 45, 55, 65)
 AGE_BANDS = ("0-18", "19-24", "25-34", "35-44", "45-54", "55-64", "65+")
+
+LOAD_CHUNK = 5000
 
 UPSERT = text("""
 INSERT INTO users AS known (user_id, age_band, gender, region, attributes, personalisation)
@@ -68,8 +71,16 @@ def profile_of(connection: Connection, user_key: str) -> Profile:
     """Return what features may read of a shopper; visitors and unknown accounts have an empty profile."""
     kind, _, user_id = user_key.partition(":")
     found = get_user(connection, user_id) if kind == "u" else None
-    if found is None:
-        return Profile()
+    return Profile() if found is None else _profile(found)
+
+
+def load_profiles(connection: Connection) -> Iterator[tuple[str, Profile]]:
+    """Yield every account's user_key and profile, in the order of their ids."""
+    rows = connection.execute(select(users).order_by(users.c.user_id), execution_options={"yield_per": LOAD_CHUNK})
+    return ((key_of(row.user_id, None), _profile(_record(row))) for row in rows)
+
+
+def _profile(found: UserRecord) -> Profile:
     return Profile(
         age_band=found.age_band,
         gender=found.gender,
