@@ -1,0 +1,64 @@
+"""Everything that decides the result of a training run, in one frozen object.
+
+Called by   main.py and the `aisle train` command make it; pipeline.py and its steps read it
+Defaults    chosen on the validation week of the Complete Journey, never on its test week
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from services.training.collaborative.co_visitation import CoVisitationConfig
+from services.training.sequence.config import SequenceConfig
+
+
+@dataclass(frozen=True)
+class CollaborativeConfig:
+    """The tables that are counted, not trained."""
+
+    half_life_days: float = 90.0
+    """decay of a shopper's taste in item-CF, user-CF and SVD"""
+    item_cf_neighbours: int = 100
+    item_cf_shrinkage: float = 1.0
+    co_visitation: CoVisitationConfig = field(default_factory=CoVisitationConfig)
+    svd_factors: int = 64
+    svd_damping: float = 0.0
+    """0: plain PureSVD; above, popular items count less"""
+    popularity_half_life_days: float = 14.0
+
+
+@dataclass(frozen=True)
+class FusionConfig:
+    """How the fusion's weights are fitted."""
+
+    questions: int = 1500
+    per_source: int = 100
+    """candidates of each source, as in services/ranking"""
+    l2: float = 1e-3
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One run."""
+
+    name: str = "default"
+    seed: int = 7
+    min_item_events: int = 5
+    """positive events an item needs to enter the vocabulary"""
+    validation_days: float = 7.0
+    test_days: float = 7.0
+    test_questions: int = 2000
+    early_stopping_questions: int = 1000
+    content_dim: int = 64
+    refit: bool = True
+    """after the evaluation, learn from the validation and test periods, too"""
+    threads: int = 0
+    """of the collaborative tables; 0: as many as the machine has cores. Does not change the result"""
+    collaborative: CollaborativeConfig = field(default_factory=CollaborativeConfig)
+    sequence: SequenceConfig = field(default_factory=SequenceConfig)
+    fusion: FusionConfig = field(default_factory=FusionConfig)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values, as the manifest stores them; without what cannot change the result."""
+        values = asdict(self)
+        del values["threads"]
+        return values

@@ -1,0 +1,235 @@
+"""A training run from the event log to a judged model: this file reads as the list of its steps.
+
+Called by   services/training/run.py (the service and the `aisle train` command), torchrun
+In          an ExampleSource, a TrainingConfig, the question how the serving model does
+Out         TrainedModel: the contents of a bundle, its evaluation, the gate's verdict; publishing is publish.py
+Periods     train | validation | test, by time. Everything is fitted on train; validation decides when the encoder
+            stops and what the fusion weighs; test is looked at once. Then, with `refit`, all events are learned from
+Errors      ValueError when the log holds too little to learn from, TrainingError when the encoder diverges
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import tzinfo
+from pathlib import Path
+from typing import Any
+
+from services.training.assemble import Encoder, assemble, facts, in_memory, unweighted
+from services.training.collaborative.tables import CollaborativeTables, fit_tables
+from services.training.config import TrainingConfig
+from services.training.content.tfidf import fit_tfidf
+from services.training.evaluation.offline import evaluate
+from services.training.examples.encoding import fit_candidate_tables
+from services.training.examples.event_log import EventLog
+from services.training.examples.queries import QueryMaker, Question, find_questions
+from services.training.examples.sequences import Sequences, build_sequences
+from services.training.examples.shop import Shop, open_shop
+from services.training.examples.source import ExampleSource
+from services.training.examples.split import TimeSplit, split_by_time
+from services.training.examples.vocabulary import ItemVocabulary, build_vocabulary, extend_vocabulary
+from services.training.fusion.examples import collect_examples
+from services.training.fusion.fit import fit_fusion
+from services.training.gate import Rival, Verdict, judge
+from services.training.progress import Report, StepProgress, quiet
+from services.training.sequence.distributed import Team
+from services.training.sequence.export import export_encoder
+from services.training.sequence.fit import FittedEncoder, fit_encoder, go_on, validation_of
+from services.training.sequence.model import SequenceModel
+from shared.models.bundle import BundleContents
+from shared.models.recommender import Recommender
+from shared.models.tables import ContentVectors
+
+AskRival = Callable[[QueryMaker, Sequence[Question], TimeSplit], Rival | None]
+"""How does the model that serves now do on these questions?"""
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What a run made."""
+
+    contents: BundleContents
+    evaluation: dict[str, Any]
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Period:
+    """A log up to a moment, with what is made of it alone."""
+
+    log: EventLog
+    vocabulary: ItemVocabulary
+    sequences: Sequences
+    until_ms: int
+
+
+class Pipeline:
+    """One run; every process of a team makes one and calls `run`."""
+
+    def __init__(
+        self,
+        source: ExampleSource,
+        zone: tzinfo,
+        config: TrainingConfig,
+        ask_rival: AskRival,
+        work: Path | None = None,
+        team: Team = Team(),  # noqa: B008 - frozen
+        report: Report = quiet,
+    ) -> None:
+        self.source, self.zone, self.config, self.ask_rival = source, zone, config, ask_rival
+        self.work, self.team, self.report = work, team, report
+        self.threads = config.threads or os.cpu_count() or 1
+
+    def run(self) -> TrainedModel | None:
+        """Return the trained model; None in the processes of a team that only help to train the encoder."""
+        shop = self.read()
+        split = split_by_time(shop.log, self.config.validation_days, self.config.test_days)
+        train = self.period(shop, split.validation_from_ms)
+        maker = QueryMaker(shop.log, shop.catalogue, shop.profiles, self.zone)
+        fitted = self.fit_encoder(shop, train, maker, split)
+        if not self.team.leads:
+            return None
+        tables = self.fit_tables(shop, train)
+        content = fit_tfidf(shop.catalogue.items, self.config.content_dim, self.config.seed)
+        contents = self.assemble(shop, train, fitted.model, tables, content)
+        contents, fusion_report = self.fit_fusion(contents, shop, maker, split)
+        questions = self.questions(shop, split.test_from_ms, split.end_ms, self.config.test_questions)
+        evaluation = self.evaluate(contents, shop, maker, questions)
+        verdict = judge(evaluation, self.ask_rival(maker, questions, split))
+        if self.config.refit:
+            contents = self.refit(contents, shop, split, train, fitted.model, content)
+        metrics = self.describe(shop, train, fitted, fusion_report, evaluation)
+        return TrainedModel(with_metrics(contents, metrics), evaluation, verdict)
+
+    def read(self) -> Shop:
+        """Read and clean the log."""
+        progress = StepProgress("read and clean", 1, "log", self.report)
+        shop = open_shop(self.source.read())
+        progress.finish(f"{len(shop.log):,} events of {shop.log.num_users:,} shoppers")
+        return shop
+
+    def period(self, shop: Shop, until_ms: int, known: ItemVocabulary | None = None) -> Period:
+        """Cut the log strictly before a moment; with `known`, item codes go on from there."""
+        log = shop.log.before(until_ms)
+        minimum = self.config.min_item_events
+        vocabulary = (
+            build_vocabulary(log, shop.catalogue, minimum)
+            if known is None
+            else extend_vocabulary(known, log, shop.catalogue, minimum)
+        )
+        return Period(log, vocabulary, build_sequences(log, vocabulary.code_of_row_N), until_ms)
+
+    def questions(self, shop: Shop, from_ms: int, to_ms: int, limit: int) -> list[Question]:
+        """Draw the questions of a period."""
+        return find_questions(shop.log, from_ms, to_ms, limit, self.config.seed)
+
+    def fit_encoder(self, shop: Shop, train: Period, maker: QueryMaker, split: TimeSplit) -> FittedEncoder:
+        """Train the sequence Transformer, stopped by the validation period."""
+        questions = self.questions(
+            shop, split.validation_from_ms, split.test_from_ms, self.config.early_stopping_questions
+        )
+        config = self.config.sequence
+        validation = validation_of(questions, maker, train.vocabulary.code_of_row_N, config.encoder.max_length)
+        return fit_encoder(
+            train.sequences, shop.catalogue, train.vocabulary, validation, config, self.team, self.work, self.report
+        )
+
+    def fit_tables(self, shop: Shop, period: Period) -> CollaborativeTables:
+        """Count the collaborative tables."""
+        return fit_tables(
+            period.sequences,
+            shop.catalogue,
+            period.vocabulary.row_V,
+            self.config.collaborative,
+            self.config.seed,
+            self.threads,
+            self.report,
+        )
+
+    def assemble(
+        self,
+        shop: Shop,
+        period: Period,
+        model: SequenceModel,
+        tables: CollaborativeTables,
+        content: ContentVectors,
+    ) -> BundleContents:
+        """Put the pieces together; the fusion says nothing yet."""
+        progress = StepProgress("export and encode", 1, "model", self.report)
+        row_V = period.vocabulary.row_V
+        item_VD = model.items.all().detach().cpu().numpy()
+        encoder = Encoder(export_encoder(model.encoder), item_VD, model.encoder.config.max_length)
+        encodings = fit_candidate_tables(period.log, shop.catalogue, row_V, shop.profiles, self.zone, period.until_ms)
+        about = facts(self.config.name, period.until_ms - 1, self.config.as_json(), {})
+        contents = assemble(about, shop.catalogue, row_V, encoder, tables, content, encodings, unweighted(()))
+        names = Recommender(in_memory(contents), shop.catalogue).fusion_names
+        progress.finish()
+        return replace(contents, fusion=unweighted(names))
+
+    def fit_fusion(
+        self, contents: BundleContents, shop: Shop, maker: QueryMaker, split: TimeSplit
+    ) -> tuple[BundleContents, dict[str, Any]]:
+        """Fit the fusion's weights on the validation period."""
+        config = self.config.fusion
+        recommender = Recommender(in_memory(contents), shop.catalogue)
+        questions = self.questions(shop, split.validation_from_ms, split.test_from_ms, config.questions)
+        examples = collect_examples(recommender, maker, questions, config.per_source, self.report)
+        progress = StepProgress("fusion: weights", 1, "fit", self.report)
+        fusion, fit = fit_fusion(examples, config.l2)
+        progress.finish(f"loss {fit.loss:.3f} of {fit.loss_uniform:.3f}")
+        return replace(contents, fusion=fusion), vars(fit)
+
+    def evaluate(
+        self, contents: BundleContents, shop: Shop, maker: QueryMaker, questions: Sequence[Question]
+    ) -> dict[str, Any]:
+        """Rank the catalogue for every question of the test period."""
+        recommender = Recommender(in_memory(contents), shop.catalogue)
+        return evaluate(recommender, maker, questions, self.config.fusion.per_source, self.report)
+
+    def refit(
+        self,
+        contents: BundleContents,
+        shop: Shop,
+        split: TimeSplit,
+        train: Period,
+        model: SequenceModel,
+        content: ContentVectors,
+    ) -> BundleContents:
+        """Learn from the validation and test periods, too; the fusion keeps its weights."""
+        whole = self.period(shop, split.end_ms, known=train.vocabulary)
+        tables = self.fit_tables(shop, whole)
+        newest = go_on(
+            model,
+            whole.sequences,
+            shop.catalogue,
+            whole.vocabulary,
+            split.validation_from_ms,
+            self.config.sequence,
+            self.report,
+        )
+        return replace(self.assemble(shop, whole, newest, tables, content), fusion=contents.fusion)
+
+    def describe(
+        self,
+        shop: Shop,
+        train: Period,
+        fitted: FittedEncoder,
+        fusion: dict[str, Any],
+        evaluation: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Return what the manifest says of the run beside the model."""
+        return {
+            "events": len(shop.log),
+            "shoppers": shop.log.num_users,
+            "vocabulary": len(train.vocabulary),
+            "cleaning": {rule.rule: rule.rows for rule in shop.cleaning.rules if rule.rows},
+            "encoder": {"validation_ndcg@10": round(fitted.validation_ndcg, 6), "epochs": fitted.epochs},
+            "fusion": fusion,
+            "evaluation": evaluation,
+            "refit": self.config.refit,
+        }
+
+
+def with_metrics(contents: BundleContents, metrics: dict[str, Any]) -> BundleContents:
+    """Return the contents with the metrics in its manifest."""
+    return replace(contents, facts=replace(contents.facts, metrics=metrics))

@@ -1,0 +1,39 @@
+"""How the sequence Transformer is shaped and trained.
+
+Called by   services/training/pipeline.py makes it; everything in services/training/sequence reads it
+Defaults    chosen on the validation week of the Complete Journey (never on its test week) for two minutes on 2 cores
+"""
+
+from dataclasses import dataclass, field
+
+from shared.models.encoder import EncoderConfig
+
+
+@dataclass(frozen=True)
+class SequenceConfig:
+    """Everything that decides the result of a run; two runs with equal configurations give equal weights."""
+
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    epochs: int = 4
+    tokens_per_batch: int = 8192
+    """events in a batch"""
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.01
+    warm_up: float = 0.1
+    """share of the steps in which the learning rate rises"""
+    max_targets: int = 16
+    """items of the next basket that a query learns from, drawn anew every epoch"""
+    negatives: int = 1024
+    """draws shared by all queries of a batch"""
+    popularity_share: float = 0.5
+    """share of the draws that follow popularity; the rest is uniform"""
+    popularity_exponent: float = 0.75
+    full_softmax_below: int = 4000
+    """with fewer items than this, every item is a negative"""
+    patience: int = 2
+    """epochs without a better validation score before training ends"""
+    gradient_norm: float = 1.0
+    seed: int = 7
+    threads: int = 0
+    """0: as many as the machine has cores"""
+    device: str = "cpu"

@@ -1,0 +1,176 @@
+"""Fit the encoder to a log, and later let it go on with newer events.
+
+Called by   services/training/pipeline.py
+Start       item vectors begin at the factors of a damped SVD: on the Complete Journey one epoch from there is worth two
+            from random vectors
+Go on       after the evaluation, one short epoch over windows that end in the newest events, with new items behind the
+            known ones, so that what is published has seen everything
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from services.training.collaborative.interactions import taste_matrix
+from services.training.collaborative.svd import fit_svd
+from services.training.examples.queries import QueryMaker, Question
+from services.training.examples.sequences import Sequences
+from services.training.examples.vocabulary import ItemVocabulary
+from services.training.progress import Report, quiet
+from services.training.sequence.config import SequenceConfig
+from services.training.sequence.distributed import Team
+from services.training.sequence.model import ItemKinds, SequenceModel
+from services.training.sequence.trainer import SequenceTrainer, TrainingTask
+from services.training.sequence.validation import NextBasketValidation
+from shared.features.catalogue import Catalogue, CodeBook
+from shared.features.events import FloatArray, IntArray
+from shared.models.tensors import history_of
+
+SVD_DAMPING = 0.3
+SVD_HALF_LIFE_DAYS = 90.0
+OWN_NOISE = 0.3
+"""share of the random start that stays beside the factors"""
+GO_ON_RATE = 0.2
+"""learning rate of going on, as a share of that of training"""
+
+
+@dataclass(frozen=True)
+class FittedEncoder:
+    """A trained model and how it got there."""
+
+    model: SequenceModel
+    validation_ndcg: float
+    epochs: int
+
+
+def fit_encoder(
+    sequences: Sequences,
+    catalogue: Catalogue,
+    vocabulary: ItemVocabulary,
+    validation: NextBasketValidation,
+    config: SequenceConfig,
+    team: Team,
+    checkpoints: Path | None,
+    report: Report = quiet,
+) -> FittedEncoder:
+    """Train from the start, or from the checkpoint of this very run."""
+    with repeatable(config, team):
+        model = new_model(sequences, catalogue, vocabulary, config)
+        task = TrainingTask(sequences, vocabulary.count_V, fingerprint(sequences, vocabulary, config))
+        state = SequenceTrainer(model, task, config, validation, team, checkpoints, report).run()
+    return FittedEncoder(model, state.best_score, state.epochs_done)
+
+
+def go_on(
+    fitted: SequenceModel,
+    sequences: Sequences,
+    catalogue: Catalogue,
+    vocabulary: ItemVocabulary,
+    from_ms: int,
+    config: SequenceConfig,
+    report: Report = quiet,
+) -> SequenceModel:
+    """Return a model that has also learned what happened from `from_ms` on."""
+    once = replace(config, epochs=1, learning_rate=config.learning_rate * GO_ON_RATE, seed=config.seed + 1)
+    with repeatable(once, Team()):
+        model = grown_model(fitted, catalogue, vocabulary, config)
+        task = TrainingTask(sequences, vocabulary.count_V, "", from_ms)
+        SequenceTrainer(model, task, once, lambda _: 0.0, report=report, step_name="sequence: newest events").run()
+    return model
+
+
+def new_model(
+    sequences: Sequences, catalogue: Catalogue, vocabulary: ItemVocabulary, config: SequenceConfig
+) -> SequenceModel:
+    """Return a model at its start."""
+    torch.manual_seed(config.seed)
+    model = SequenceModel(config.encoder, kinds_of(catalogue, vocabulary.row_V))
+    factor_VD = start_vectors(sequences, len(vocabulary), config)
+    with torch.no_grad():
+        model.items.own.weight.mul_(OWN_NOISE).add_(torch.from_numpy(factor_VD))
+    return model
+
+
+def start_vectors(sequences: Sequences, num_items: int, config: SequenceConfig) -> FloatArray:
+    """Return SVD factors of equal length, as wide as the encoder; zero for items and columns the SVD does not reach."""
+    dim = config.encoder.dim
+    taste_UV = taste_matrix(sequences, num_items, SVD_HALF_LIFE_DAYS)
+    start_VD = np.zeros((num_items, dim), np.float32)
+    if min(taste_UV.shape) < 3:
+        return start_VD
+    factor_VF = fit_svd(taste_UV, dim, SVD_DAMPING, config.seed).factor_VF
+    length_V1 = np.linalg.norm(factor_VF, axis=1, keepdims=True)
+    start_VD[:, : factor_VF.shape[1]] = np.where(length_V1 > 1e-6, factor_VF / np.maximum(length_V1, 1e-6), 0)
+    return start_VD
+
+
+def grown_model(
+    fitted: SequenceModel, catalogue: Catalogue, vocabulary: ItemVocabulary, config: SequenceConfig
+) -> SequenceModel:
+    """Return a copy with the vocabulary's new items behind the known ones; they start at their category and brand."""
+    torch.manual_seed(config.seed)
+    model = SequenceModel(config.encoder, kinds_of(catalogue, vocabulary.row_V))
+    known = fitted.state_dict()
+    own_VD = torch.zeros_like(model.items.own.weight)
+    own_VD[: fitted.num_items] = known["items.own.weight"]
+    model.load_state_dict({**known, "items.own.weight": own_VD})
+    return model
+
+
+def kinds_of(catalogue: Catalogue, row_V: IntArray) -> ItemKinds:
+    """Return category and brand of each item, coded over the whole catalogue by name."""
+    category_of, brand_of = _by_name(catalogue.categories), _by_name(catalogue.brands)
+    return ItemKinds(
+        category_of[catalogue.leaf_category_N[row_V]],
+        brand_of[catalogue.brand_N[row_V]],
+        len(category_of),
+        len(brand_of),
+    )
+
+
+def _by_name(book: CodeBook) -> IntArray:
+    """Return codes in the order of the names, so that the order of the catalogue's rows does not matter."""
+    place_K = np.empty(len(book), np.int32)
+    place_K[sorted(range(len(book)), key=book.names.__getitem__)] = np.arange(len(book), dtype=np.int32)
+    return place_K
+
+
+def validation_of(
+    questions: Sequence[Question], maker: QueryMaker, code_of_row_N: IntArray, max_length: int
+) -> NextBasketValidation:
+    """Return the questions as the encoder is asked them: those with a known past and a known answer."""
+    histories, targets = [], []
+    for question in questions:
+        history = history_of(maker.window(question), code_of_row_N, question.as_of_ms)
+        target = code_of_row_N[question.target_row_T]
+        if len(history) and (target >= 0).any():
+            histories.append(history.newest(max_length))
+            targets.append(target[target >= 0])
+    return NextBasketValidation(histories, targets, max_length)
+
+
+def fingerprint(sequences: Sequences, vocabulary: ItemVocabulary, config: SequenceConfig) -> str:
+    """Return a hash of everything that decides a run's weights."""
+    digest = hashlib.sha256(repr(sorted(asdict(config).items())).encode())
+    for array in (sequences.start_U1, sequences.code_E, sequences.type_E, sequences.at_ms_E, vocabulary.row_V):
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+@contextmanager
+def repeatable(config: SequenceConfig, team: Team) -> Iterator[None]:
+    """While a model is trained: the configured threads, and only operations that give one result."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(config.threads or max(1, (os.cpu_count() or 1) // team.world))
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)

@@ -1,0 +1,191 @@
+"""Train the sequence Transformer: epochs of batches, a validation score after each, the best weights kept.
+
+Called by   services/training/sequence/fit.py
+Schedule    AdamW, learning rate rising over the first `warm_up` of all steps, then falling along a cosine
+Repeatable  windows, targets, negatives and dropout of an epoch come from (seed, epoch) alone, so a run that was
+            interrupted goes on from its checkpoint as if nothing had happened, and two runs give equal weights
+Errors      TrainingError when the loss is not finite
+"""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from services.training.examples.negative_sampling import AllItems, NegativeSampler
+from services.training.examples.sequences import Sequences, TrainingBatch, batch_bounds, cut_windows, make_batch
+from services.training.progress import Report, StepProgress, quiet
+from services.training.sequence.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from services.training.sequence.config import SequenceConfig
+from services.training.sequence.distributed import Team
+from services.training.sequence.model import SequenceModel
+from shared.features.events import LongArray
+
+Validate = Callable[[SequenceModel], float]
+LOWEST_RATE = 0.02
+"""share of the learning rate at which the cosine ends"""
+
+
+class TrainingError(Exception):
+    """The run cannot give a usable model."""
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """What to train on, apart from how."""
+
+    sequences: Sequences
+    count_V: LongArray
+    """positive events of each item, for the negatives"""
+    fingerprint: str
+    """names data and configuration: a checkpoint of another task is not taken"""
+    from_ms: int | None = None
+    """only windows with an answer at least that new"""
+
+
+@dataclass
+class TrainingState:
+    """What changes from epoch to epoch."""
+
+    epochs_done: int = 0
+    best_score: float = -math.inf
+    best_model: dict[str, Any] | None = None
+    epochs_without_gain: int = 0
+
+
+class SequenceTrainer:
+    """One run. All processes of a team make the same object and call `run` together."""
+
+    def __init__(
+        self,
+        model: SequenceModel,
+        task: TrainingTask,
+        config: SequenceConfig,
+        validate: Validate,
+        team: Team = Team(),  # noqa: B008 - frozen
+        checkpoints: Path | None = None,
+        report: Report = quiet,
+        step_name: str = "sequence",
+    ) -> None:
+        self.model, self.task, self.config, self.validate, self.team = model, task, config, validate, team
+        self.checkpoints, self.report, self.step_name = checkpoints, report, step_name
+        self.sampler = make_sampler(task.count_V, config)
+        self.optimiser = make_optimiser(model, config)
+        self.wrapped = team.wrap(model)
+        self.state = TrainingState()
+
+    def run(self) -> TrainingState:
+        """Train to the end, or until validation has not improved for `patience` epochs; load the best weights.
+
+        The checkpoint stays, so that a run interrupted later need not train again; whoever publishes removes it.
+        """
+        self._resume()
+        while self.state.epochs_done < self.config.epochs and self.state.epochs_without_gain < self.config.patience:
+            loss = self.run_epoch(self.state.epochs_done)
+            self._remember(self.validate(self.model), loss)
+            self._save()
+        if self.state.best_model is not None:
+            self.model.load_state_dict(self.state.best_model)
+        return self.state
+
+    def run_epoch(self, epoch: int) -> float:
+        """Train on every window once; return the mean loss of a query."""
+        random = np.random.default_rng([self.config.seed, epoch])
+        torch.manual_seed(self.config.seed * 1_000_003 + epoch * 101 + self.team.rank)
+        windows = cut_windows(self.task.sequences, self.config.encoder.max_length, random, self.task.from_ms)
+        batches = batch_bounds(windows, self.config.tokens_per_batch, random)
+        progress = StepProgress(f"{self.step_name} epoch {epoch + 1}", len(windows), "windows", self.report)
+        self.model.train()
+        loss_sum, queries = 0.0, 0
+        for place, window_B2 in enumerate(batches):
+            batch = make_batch(self.task.sequences, window_B2, self.config.max_targets, random)
+            self._set_rate((epoch + place / len(batches)) / self.config.epochs)
+            loss_sum += self._step(batch, random)
+            queries += len(batch.row_Q)
+            progress.advance(len(window_B2), f"loss {loss_sum / max(queries, 1):.3f}")
+        return self.team.total([loss_sum])[0] / max(queries, 1)
+
+    def _step(self, batch: TrainingBatch, random: np.random.Generator) -> float:
+        """Take one step; return the summed loss of this process's share of the queries."""
+        negatives = self.sampler.draw(random)
+        mine = batch.share(self.team.rank, self.team.world)
+        loss, _ = self.wrapped(mine, negatives)
+        # DistributedDataParallel averages over the team, so that each share counts world times.
+        (loss * (self.team.world / max(len(batch.row_Q), 1))).backward()
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError("the loss is not finite; a lower learning rate may help")
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_norm)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        return value
+
+    def _set_rate(self, done: float) -> None:
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.learning_rate * rate_at(done, self.config.warm_up)
+
+    def _remember(self, score: float, loss: float) -> None:
+        state = self.state
+        state.epochs_done += 1
+        if score > state.best_score:
+            state.best_score, state.epochs_without_gain = score, 0
+            state.best_model = copy.deepcopy(self.model.state_dict())
+        else:
+            state.epochs_without_gain += 1
+        progress = StepProgress(f"{self.step_name} epoch {state.epochs_done}", 1, "epoch", self.report)
+        progress.finish(f"loss {loss:.3f}, validation NDCG@10 {score:.4f}")
+
+    def _save(self) -> None:
+        if self.checkpoints is None or not self.team.leads:
+            return
+        checkpoint = Checkpoint(
+            fingerprint=self.task.fingerprint,
+            epochs_done=self.state.epochs_done,
+            model=self.model.state_dict(),
+            optimiser=self.optimiser.state_dict(),
+            best_score=self.state.best_score,
+            best_model=self.state.best_model or {},
+            epochs_without_gain=self.state.epochs_without_gain,
+        )
+        save_checkpoint(checkpoint, self.checkpoints)
+
+    def _resume(self) -> None:
+        """Go on from the checkpoint of this very run, if there is one."""
+        checkpoint = load_checkpoint(self.checkpoints, self.task.fingerprint) if self.checkpoints else None
+        if checkpoint is None:
+            return
+        self.model.load_state_dict(checkpoint.model)
+        self.optimiser.load_state_dict(checkpoint.optimiser)
+        self.state = TrainingState(
+            checkpoint.epochs_done, checkpoint.best_score, checkpoint.best_model or None, checkpoint.epochs_without_gain
+        )
+
+
+def rate_at(done: float, warm_up: float) -> float:
+    """Return the share of the learning rate when the share `done` of all steps is behind."""
+    if done < warm_up:
+        return max(done / warm_up, 0.01)
+    cosine = 0.5 * (1 + math.cos(math.pi * (done - warm_up) / max(1 - warm_up, 1e-9)))
+    return LOWEST_RATE + (1 - LOWEST_RATE) * cosine
+
+
+def make_sampler(count_V: LongArray, config: SequenceConfig) -> NegativeSampler | AllItems:
+    """Return the negatives that the size of the vocabulary allows."""
+    if len(count_V) <= config.full_softmax_below:
+        return AllItems(len(count_V))
+    return NegativeSampler(count_V, config.negatives, config.popularity_share, config.popularity_exponent)
+
+
+def make_optimiser(model: nn.Module, config: SequenceConfig) -> torch.optim.Optimizer:
+    """Return AdamW; weights decay only in the encoder's matrices, not in norms, biases and embeddings."""
+    decayed = [module.weight for module in model.modules() if isinstance(module, nn.Linear)]
+    chosen = {id(weight) for weight in decayed}
+    others = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
