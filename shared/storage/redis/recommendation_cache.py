@@ -117,10 +117,12 @@ class RecommendationCache:
 
     async def erase(self, user_key: str) -> int:
         """Delete every answer kept for a shopper and count them. Walks the whole cache: for erasure only."""
+        start = self._keys.cached_list(user_key, "").encode()
         pattern = self._keys.cached_list(_escaped(user_key), "*")
         removed = 0
         async for key in self._client.scan_iter(match=pattern, count=SCAN_COUNT):
-            removed += int(await self._client.delete(key))
+            if b":" not in key[len(start) :]:  # else it is another shopper's, whose key begins with this one
+                removed += int(await self._client.delete(key))
         return removed
 
 
