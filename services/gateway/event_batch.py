@@ -6,6 +6,7 @@ Out         EventBatch: the lines of each good event, and a RejectedEvent for ea
 Errors      ProblemError (422) when the body is none of the three forms or holds too many events
 """
 
+import asyncio
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -33,6 +34,8 @@ EVENT_IN_FUTURE = "event_in_future"
 EVENT_TOO_OLD = "event_too_old"
 EVENT_ID_CONFLICT = "event_id_conflict"
 
+EVENTS_AT_A_TIME = 100
+
 
 @dataclass
 class EventBatch:
@@ -44,11 +47,14 @@ class EventBatch:
     rejected: list[RejectedEvent] = field(default_factory=list)
 
 
-def read_batch(document: Any, received_ms: int) -> EventBatch:
+async def read_batch(document: Any, received_ms: int) -> EventBatch:
     """Return the events of a parsed body; a bad event never harms the others."""
     received_at = from_epoch_ms(received_ms)
     batch = EventBatch()
     for index, entry in enumerate(_entries(document)):
+        if index % EVENTS_AT_A_TIME == EVENTS_AT_A_TIME - 1:
+            # A full batch takes 35 ms: let those who wait for a list go first now and then.
+            await asyncio.sleep(0)
         try:
             event = Event.model_validate(entry)
         except ValidationError as error:

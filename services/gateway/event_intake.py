@@ -42,7 +42,7 @@ class EventIntake:
 
     async def accept(self, document: Any) -> EventsReceipt:
         """Return the receipt of a parsed body; what it calls accepted survives any crash from now on."""
-        batch = read_batch(document, self._clock.now_ms())
+        batch = await read_batch(document, self._clock.now_ms())
         verdicts = await self._store(batch) if batch.events else []
         receipt = _receipt(batch, verdicts)
         self._metrics.count_events("accepted", receipt.accepted)

@@ -15,6 +15,7 @@ LIST_NAMES = ("popular", "trending", "new")
 KNOWN_SCENARIOS = frozenset(
     {"home", "product", "category", "cart", "checkout", "search", "email", "similar", *LIST_NAMES}
 )
+STAGES = ("cache", "feature", "ranking", "serialise")
 BREAKER_VALUES = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 
 
@@ -25,7 +26,8 @@ class GatewayMetrics:
         self._recommend = metrics.counter(
             "recommend_total", "Lists answered", ("scenario", "served_from", "degraded_reason")
         )
-        self._stages = metrics.histogram("recommend_stage_seconds", "Time of each step of a list", ("stage",))
+        stages = metrics.histogram("recommend_stage_seconds", "Time of each step of a list", ("stage",))
+        self._stages = {stage: stages.labels(stage) for stage in STAGES}
         self._cache = metrics.counter("cache_reads_total", "Reads of the list cache", ("result",))
         self._events = metrics.counter("events_total", "Events by what became of them", ("result",))
         self._dropped = metrics.counter("after_answer_dropped_total", "Writes after the answer, lost", ("kind",))
@@ -44,7 +46,7 @@ class GatewayMetrics:
         try:
             yield
         finally:
-            self._stages.labels(name).observe(perf_counter() - started_s)
+            self._stages[name].observe(perf_counter() - started_s)
 
     def count_cache(self, result: str) -> None:
         """Count one read of the cache: hit, stale, miss or error."""

@@ -19,7 +19,6 @@ from shared.contracts.recommendation import RecommendRequest
 
 DEFAULT_SCENARIO = "home"
 NOT_IN_LIST = frozenset({"user_id", "visitor_id", "session_id", "timeout_ms", "dry_run", "scenario"})
-HOUR = "%Y-%m-%dT%H%z"
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,8 @@ def normalise(
 
 def _hour(request: RecommendRequest, as_of_ms: int, zone: tzinfo) -> str:
     local = request.context.local_time if request.context else None
-    return (local or datetime.fromtimestamp(as_of_ms / 1000, zone)).strftime(HOUR)
+    moment = local or datetime.fromtimestamp(as_of_ms / 1000, zone)
+    return f"{moment.date()}T{moment.hour}{moment.utcoffset()}"
 
 
 def _without_minutes(fields: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,8 @@ Stop        SIGTERM → not ready → drain_s still accepting → no new connect
 """
 
 import asyncio
+import gc
+import socket
 from types import FrameType
 
 import uvicorn
@@ -26,6 +28,12 @@ class DrainingServer(uvicorn.Server):
         self._drain = drain
         self._drain_s = drain_s
         self._stops: asyncio.TimerHandle | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen; what is in memory now is there to stay, so the garbage collector need not walk it again."""
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain; uvicorn's own version would also raise the signal again at the end."""
