@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from services.gateway.popular_lists import PopularLists
+from services.gateway.popular_lists import PopularLists, digest_of
 from services.gateway.ports import ListsSource
 from shared.contracts.recommendation import ServedFrom
 from shared.storage.redis.clients import STORE_ERRORS
@@ -44,7 +44,8 @@ class ListsBoard:
             text = await source.get()
             if text is None:
                 return False
-            lists = PopularLists.parse(text)
+            # A megabyte of lists takes 10 ms to parse: not again every few seconds when they are the same.
+            lists = self.current if digest_of(text) == self.current.digest else PopularLists.parse(text)
         except STORE_ERRORS as error:
             if self._reachable:
                 log.warning("lists_unavailable", reason=type(error).__name__)
@@ -54,7 +55,7 @@ class ListsBoard:
             log.error("lists_malformed", reason=type(error).__name__)
             return False
         self._reachable = True
-        if lists.digest != self.current.digest:
+        if lists is not self.current:
             await asyncio.to_thread(self._save_snapshot, text)
         self.current = lists
         self.rung = ServedFrom.POPULAR

@@ -52,7 +52,7 @@ class PopularLists:
     def parse(cls, text: bytes) -> "PopularLists":
         """Return the lists in the JSON `text`."""
         blob = _blob.validate_python(orjson.loads(text))
-        return cls(blob.made_at_ms, blob.lists, hashlib.blake2b(text, digest_size=8).hexdigest())
+        return cls(blob.made_at_ms, blob.lists, digest_of(text))
 
     @property
     def is_empty(self) -> bool:
@@ -71,6 +71,11 @@ class PopularLists:
                 if entry.key not in seen:
                     seen.add(entry.key)
                     yield entry
+
+
+def digest_of(text: bytes) -> str:
+    """Return what tells one version of the lists from another."""
+    return hashlib.blake2b(text, digest_size=8).hexdigest()
 
 
 def pick(entries: Iterable[ListEntry], wanted: Callable[[ListEntry], bool], num_items: int) -> list[ListEntry]:
