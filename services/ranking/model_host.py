@@ -111,22 +111,22 @@ class ModelHost:
     async def run(self) -> None:
         """Look for a new version for ever."""
         while True:
-            try:
-                await self.look()
-            # The edge of the watch: without it the process would never learn of another model.
-            except Exception as error:  # noqa: BLE001
-                log.error("look_failed", error=str(error), kind=type(error).__name__)
+            await self.look()
             await asyncio.sleep(self._poll_s)
 
     async def look(self) -> None:
         """Look once, and load what is to be loaded."""
         version = await self._wanted()
-        if version is None or (self._serving is not None and self._serving.version == version):
+        if version is None or self._serves(version):
             return
         if not await self._load(version) and self._serving is None:
             fallback = self._last_served.read()
             if fallback is not None and fallback != version:
                 await self._load(fallback)
+
+    def _serves(self, version: str) -> bool:
+        serving = self._serving
+        return serving is not None and serving.version == version and self._loader.is_bound(serving)
 
     async def _wanted(self) -> str | None:
         try:
@@ -173,7 +173,8 @@ class ModelHost:
         self._metrics.version.labels(model.version).set(1)
         self._metrics.age_s.set_function(lambda: time.time() - model.facts.trained_until_ms / 1000)
         if before is not None:
-            self._metrics.version.remove(before.version)
+            if before.version != model.version:
+                self._metrics.version.remove(before.version)
             self._retired.append(before)
             self._drop_retired()
         try:

@@ -23,7 +23,6 @@ from services.ranking.shopper import Shopper, shopper_of
 from shared.contracts.internal import RankedItem, RankReply, RankRequest
 from shared.contracts.recommendation import Counts
 from shared.features.candidates import Query
-from shared.features.catalogue import Catalogue
 from shared.features.context import context_features
 from shared.features.events import FloatArray
 from shared.features.filter import Filter, parse_filter
@@ -45,18 +44,16 @@ class Choice:
 
 
 class Ranker:
-    """Ranks over one live catalogue."""
+    """Ranks with any model, over the catalogue it is bound to."""
 
-    def __init__(
-        self, catalogue: Catalogue, zone: tzinfo, metrics: RankingMetrics, per_source: int = PER_SOURCE
-    ) -> None:
-        self._catalogue, self._zone, self._metrics, self._per_source = catalogue, zone, metrics, per_source
+    def __init__(self, zone: tzinfo, metrics: RankingMetrics, per_source: int = PER_SOURCE) -> None:
+        self._zone, self._metrics, self._per_source = zone, metrics, per_source
 
     def rank(self, model: ServingModel, request: RankRequest) -> RankReply:
         """Return the list of a request."""
         watch = Stopwatch()
         wanted = parsed(request.filter)
-        shopper = shopper_of(request, self._catalogue)
+        shopper = shopper_of(request, model.recommender.catalogue)
         scored = model.recommender.start(self._query(request, shopper))
         _ = scored.by_source  # the sources score here, so that the stages can be told apart
         watch.lap("encode")
@@ -100,7 +97,7 @@ class Ranker:
         self, recommender: Recommender, scored: Scored, rules: Rules, item_ids: list[str], watch: Stopwatch
     ) -> Choice:
         """Take the candidates that the request names; every one of them is scored."""
-        row_C = self._catalogue.rows(list(dict.fromkeys(item_ids)))
+        row_C = recommender.catalogue.rows(list(dict.fromkeys(item_ids)))
         verdict = rules.judge(row_C[row_C >= 0])
         unknown = int(np.count_nonzero(row_C < 0))
         removed = verdict.removed | ({"unknown": unknown} if unknown else {})
@@ -134,12 +131,12 @@ class Ranker:
             sources = listed.sources_of(place)
             items.append(
                 RankedItem(
-                    item_id=self._catalogue.public_id(row),
+                    item_id=recommender.catalogue.public_id(row),
                     score=score,
                     sources=sources,
                     reasons=reasons[place],
                     flags=[] if sources or request.candidates is not None else ["filled"],
-                    item=shown(self._catalogue.items[row], request.return_.fields),
+                    item=shown(recommender.catalogue.items[row], request.return_.fields),
                 )
             )
         return items

@@ -5,6 +5,7 @@ Steps       enough memory → fetch → verify (shared/models/bundle.py) → bin
 Errors      ModelRefusedError, with a reason for the metric: those of BundleError, memory, store
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -66,6 +67,10 @@ class ModelLoader(Protocol):
         """Return the model, or raise ModelRefusedError."""
         ...
 
+    def is_bound(self, model: ServingModel) -> bool:
+        """Return whether a model ranks over the catalogue that is current; if not, it is loaded anew."""
+        ...
+
 
 @dataclass(frozen=True)
 class BundleLoader:
@@ -75,7 +80,11 @@ class BundleLoader:
     cache: Path
     """where bundles of a remote store are copied to"""
     schema_hash: str
-    catalogue: Catalogue
+    catalogue: Callable[[], Catalogue]
+
+    def is_bound(self, model: ServingModel) -> bool:
+        """Return whether a model ranks over the current catalogue."""
+        return model.recommender.catalogue is self.catalogue()
 
     def load(self, version: str) -> ServingModel:
         """Return the model, or raise ModelRefusedError."""
@@ -87,7 +96,7 @@ class BundleLoader:
             raise ModelRefusedError(error.reason, str(error)) from error
         except OSError as error:
             raise ModelRefusedError("store", f"the bundle store cannot be read: {type(error).__name__}") from error
-        recommender = Recommender(bundle, self.catalogue)
+        recommender = Recommender(bundle, self.catalogue())
         return ServingModel(recommender, Consumables(recommender), bundle.contents.facts)
 
 

@@ -36,7 +36,7 @@ def catalogue() -> Catalogue:
 @pytest.fixture
 def model(bundle_store: Path, tiny_version: str, catalogue: Catalogue, tmp_path: Path) -> ServingModel:
     """Return the tiny model, bound to the test's catalogue."""
-    return BundleLoader(str(bundle_store), tmp_path / "cache", schema_hash(), catalogue).load(tiny_version)
+    return BundleLoader(str(bundle_store), tmp_path / "cache", schema_hash(), lambda: catalogue).load(tiny_version)
 
 
 @pytest.fixture
@@ -46,6 +46,6 @@ def metrics() -> RankingMetrics:
 
 
 @pytest.fixture
-def ranker(catalogue: Catalogue, metrics: RankingMetrics) -> Ranker:
-    """Return the use case over the test's catalogue; five candidates of a source are already few."""
-    return Ranker(catalogue, ZoneInfo("UTC"), metrics)
+def ranker(metrics: RankingMetrics) -> Ranker:
+    """Return the use case."""
+    return Ranker(ZoneInfo("UTC"), metrics)

@@ -12,6 +12,7 @@ from services.ranking.metrics import RankingMetrics
 from services.ranking.model_host import ModelHost, NoModelError, RegistryAwayError
 from services.ranking.serving_model import ModelRefusedError, ServingModel
 from shared.models.bundle import BundleFacts
+from shared.service.background import running
 
 POLL_S = 2.0
 
@@ -39,13 +40,17 @@ class FakeLoader:
 
     broken: dict[str, Exception] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    catalogue: object = "snapshot"
 
     def load(self, version: str) -> ServingModel:
         self.asked.append(version)
         if version in self.broken:
             raise self.broken[version]
         facts = BundleFacts("fake", "", 0, "", {}, {}, {})
-        return ServingModel(cast(Any, FakeRecommender(version)), cast(Any, None), facts)
+        return ServingModel(cast(Any, FakeRecommender(version)), cast(Any, self.catalogue), facts)
+
+    def is_bound(self, model: ServingModel) -> bool:
+        return cast(object, model.consumables) is self.catalogue
 
 
 class Clock:
@@ -247,23 +252,23 @@ async def test_requests_never_fail_while_versions_change(house: House) -> None:
     assert house.host.loaded == 1
 
 
-async def test_look_that_breaks_does_not_end_the_watch(house: House) -> None:
+async def test_model_is_bound_anew_when_the_live_catalogue_arrives(house: House) -> None:
     await house.point_at("one")
-    broken = [True]
+    house.loader.catalogue = "live"
+    await house.point_at("one")
+    await house.point_at("one")
+    assert house.loader.asked == ["one", "one"]
+    assert house.host.loaded == 1
+    assert house.metrics.version.labels("one")._value.get() == 1
 
-    def read() -> str:
-        if broken:
-            broken.clear()
-            raise ZeroDivisionError
-        return "two"
 
-    house.pointer.read = read  # type: ignore[method-assign]
-    house.host = ModelHost(
+async def test_host_keeps_looking(house: House) -> None:
+    house.pointer.version = "one"
+    host = ModelHost(
         house.pointer, house.loader, house.warm_up, house.last_served, house.metrics, 0.01, house.clock.monotonic_s
     )
-    watch = asyncio.create_task(house.host.run())
-    async with asyncio.timeout(5):
-        while house.host.loaded == 0:
-            await asyncio.sleep(0.01)
-    watch.cancel()
-    assert house.serving() == "two"
+    async with asyncio.timeout(5), running(models=host.run):
+        for version in ("one", "two"):
+            house.pointer.version = version
+            while house.warmed[-1:] != [version]:
+                await asyncio.sleep(0.01)

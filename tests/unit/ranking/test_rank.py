@@ -19,9 +19,9 @@ ALL = 60
 
 
 @pytest.fixture
-def narrow_ranker(catalogue: Catalogue, metrics: RankingMetrics) -> Ranker:
+def narrow_ranker(metrics: RankingMetrics) -> Ranker:
     """Return the use case with two candidates a source, so that lists run short."""
-    return Ranker(catalogue, ZoneInfo("UTC"), metrics, per_source=2)
+    return Ranker(ZoneInfo("UTC"), metrics, per_source=2)
 
 
 def test_list_is_personal_and_says_where_it_is_from(ranker: Ranker, model: ServingModel) -> None:
