@@ -34,7 +34,7 @@ RULES: dict[str, tuple[Action, str]] = {
     "missing_item": ("rejected", "no item, and not a search"),
     "missing_time": ("rejected", "no time"),
     "implausible_time": ("rejected", "before 2000, or in the future"),
-    "missing_quantity": ("corrected", "no quantity: taken as 1"),
+    "missing_quantity": ("corrected", "a purchase or refund without quantity: taken as 1"),
     "quantity_not_positive": ("rejected", "quantity of 0 or less"),
     "negative_price": ("rejected", "price below 0"),
     "unknown_item": ("rejected", "an item that the catalogue does not hold"),
@@ -164,7 +164,8 @@ class _Sieve:
         self._reject("missing_time", np.asarray(events["at_ms"].is_null()))
         late_E = self._at_ms_E > now_ms + MAX_FUTURE_S * 1000 if now_ms is not None else np.False_
         self._reject("implausible_time", (self._at_ms_E < self._limits.earliest_ms) | late_E)
-        missing_E = self._correct("missing_quantity", np.isnan(self._quantity_E))
+        missing_E = np.isnan(self._quantity_E)
+        self._correct("missing_quantity", missing_E & np.isin(self._type_E, BASKET_CODES))
         self._quantity_E = np.where(missing_E, 1.0, self._quantity_E)
 
     def reject_impossible(self) -> None:
@@ -253,7 +254,7 @@ def _encode(column: Any) -> tuple[LongArray, list[str]]:
         joined = pa.array([], column.type)
     coded = joined if pa.types.is_dictionary(joined.type) else joined.dictionary_encode()
     names = coded.dictionary.to_pylist()
-    code_E = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    code_E = np.array(coded.indices.cast(pa.int64()).fill_null(-1), np.int64)
     if "" in names:
         code_E[code_E == names.index("")] = -1
     return code_E, names

@@ -50,9 +50,17 @@ def texts(raw: RawTable, column: str) -> Any:
 
 def identifiers(raw: RawTable, column: str) -> Any:
     """Return a column of identifiers in their one spelling, as a dictionary array; INVALID marks the impossible."""
-    coded = texts(raw, column).dictionary_encode()
+    coded = _identifier_texts(raw, column).dictionary_encode()
     spelt = pa.array([_identifier(value) for value in coded.dictionary.to_pylist()], pa.string())
     return pa.DictionaryArray.from_arrays(coded.indices, spelt)
+
+
+def _identifier_texts(raw: RawTable, column: str) -> Any:
+    """A column of whole numbers with gaps is written "17850.0" by pandas; the shop means 17850."""
+    cells = texts(raw, column)
+    if not raw.is_typed and pc.all(pc.match_substring_regex(cells, r"^-?\d+\.0$")).as_py():
+        return pc.utf8_slice_codeunits(cells, 0, -2)
+    return cells
 
 
 def _identifier(value: str) -> str | None:
@@ -64,9 +72,9 @@ def _identifier(value: str) -> str | None:
 
 def are_integers(raw: RawTable, column: str) -> bool:
     """Return whether the shop writes these identifiers as integers; in CSV nothing tells, so all must look like it."""
-    cells = raw.columns[column]
     if raw.is_typed:
-        return bool(pa.types.is_integer(cells.type))
+        return bool(pa.types.is_integer(raw.columns[column].type))
+    cells = _identifier_texts(raw, column)
     return bool(pc.all(pc.match_substring_regex(cells, r"^(0|-?[1-9]\d{0,17})$")).as_py())
 
 
@@ -105,7 +113,7 @@ def event_types(raw: RawTable, column: str, renamed: Mapping[str, str]) -> npt.N
     """Return a column of event types as EVENT_TYPE_CODES; an empty cell is an error, since nothing can stand for it."""
     coded = texts(raw, column).dictionary_encode()
     codes = np.array([_type_code(name, renamed) for name in coded.dictionary.to_pylist()] + [-1], np.int16)
-    code_R: npt.NDArray[np.int16] = codes[coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+    code_R: npt.NDArray[np.int16] = codes[dictionary_codes(coded)]
     known = ", ".join(EventType)
     _refuse_first(
         raw, column, pa.array(code_R < 0), f"expected an event type ({known}); rename with --type theirs=ours"
@@ -116,6 +124,11 @@ def event_types(raw: RawTable, column: str, renamed: Mapping[str, str]) -> npt.N
 def _type_code(name: str, renamed: Mapping[str, str]) -> int:
     ours = renamed.get(name) or SEGMENT_ALIASES.get(name) or name.strip().lower().replace(" ", "_")
     return EVENT_TYPE_CODES[EventType(ours)] if ours in list(EventType) else -1
+
+
+def dictionary_codes(coded: Any) -> LongArray:
+    """Return the codes of a dictionary array, -1 where empty; files of other makers have unsigned ones."""
+    return np.asarray(coded.indices.cast(pa.int64()).fill_null(-1), np.int64)
 
 
 def _refuse_first(raw: RawTable, column: str, wrong: Any, message: str) -> None:

@@ -19,7 +19,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from services.training.importing.cells import INVALID, event_types, identifiers, numbers, texts, times
+from services.training.importing.cells import INVALID, dictionary_codes, event_types, identifiers, numbers, texts, times
 from services.training.importing.errors import MappingError
 from services.training.importing.mapping import ColumnMapping
 from services.training.importing.raw_table import RawTable
@@ -143,7 +143,7 @@ def _contexts(raw: RawTable, columns: Columns, kind: str) -> Any:
         cells = pa.array(numbers(raw, column), from_pandas=True) if name in DEGREES else raw.columns[column]
         coded = cells if pa.types.is_dictionary(cells.type) else cells.dictionary_encode()
         values.append((name, [*coded.dictionary.to_pylist(), None]))
-        codes.append(coded.indices.fill_null(-1).to_numpy(zero_copy_only=False))
+        codes.append(dictionary_codes(coded))
     code_UF, context_R = np.unique(np.column_stack(codes), axis=0, return_inverse=True)
     written = [_context_json(values, code_F) for code_F in code_UF.tolist()]
     return pa.DictionaryArray.from_arrays(pa.array(context_R.reshape(-1), pa.int32()), pa.array(written, pa.string()))

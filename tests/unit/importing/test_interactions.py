@@ -138,6 +138,23 @@ def test_parquet_columns_of_every_usual_type_are_read(tmp_path: Path) -> None:
     assert column(read, "quantity") == [None, None]
 
 
+def test_parquet_dictionaries_with_unsigned_codes_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "events.parquet"
+    words = pa.DictionaryArray.from_arrays(pa.array([0, None, 1], pa.uint8()), pa.array(["a", "b"]))
+    kinds = pa.DictionaryArray.from_arrays(pa.array([0, 0, 0], pa.uint8()), pa.array(["view"]))
+    table = {"user_id": words, "item_id": words, "type": kinds, "occurred_at": [1.0e9] * 3, "context.store": words}
+    pq.write_table(pa.table(table), path)
+    read = read_interactions(path, ColumnMapping("interactions"), ZONE)
+    assert column(read, "user_key") == ["u:a", None, "u:b"]
+    assert column(read, "context") == ['{"store":"a"}', None, '{"store":"b"}']
+
+
+def test_whole_numbers_that_pandas_wrote_with_a_fraction_are_the_shops_own_ids(tmp_path: Path) -> None:
+    read = read_csv(tmp_path, f"{HEADER}\n17850.0,1.0,1767632400,view\n,2.5,1767632400,view\n")
+    assert column(read, "user_key") == ["u:17850", None]
+    assert column(read, "item_id") == ["1.0", "2.5"]
+
+
 def test_parquet_times_with_a_zone_keep_it(tmp_path: Path) -> None:
     path = tmp_path / "events.parquet"
     moments = pa.array([datetime(2026, 1, 5, 17, tzinfo=UTC)], pa.timestamp("us", "UTC"))

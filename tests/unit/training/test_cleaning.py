@@ -85,6 +85,11 @@ def test_a_missing_quantity_is_one() -> None:
     assert (struck(result), result.kept["quantity"].to_pylist()) == ({"missing_quantity": 1}, [1.0])
 
 
+def test_a_view_needs_no_quantity() -> None:
+    result = cleaned(row(quantity=None, type=EVENT_TYPE_CODES[EventType.VIEW]))
+    assert (struck(result), result.kept["quantity"].to_pylist()) == ({}, [1.0])
+
+
 def test_a_doubled_row_is_kept_once_and_a_second_order_is_no_double() -> None:
     result = cleaned(
         row(), row(), row(order_id="a"), row(order_id="b"), row(order_id="b"), row(type=1), row(item_id="bread")
