@@ -22,8 +22,6 @@ from services.training.progress import Report, StepProgress
 from shared.storage.relational.bulk_import import ImportOutcome, bulk_import
 from shared.storage.relational.engine import Engine
 
-ROWS_A_STEP = 200_000
-
 
 @dataclass(frozen=True)
 class EventImport:
@@ -60,10 +58,5 @@ def import_events(
 
 
 def _store(engine: Engine, events: Any, progress: StepProgress) -> ImportOutcome:
-    outcome = ImportOutcome(0, 0, 0, 0, 0)
     with engine.begin() as connection:
-        for start in range(0, len(events), ROWS_A_STEP):
-            part = events.slice(start, ROWS_A_STEP)
-            outcome += bulk_import(connection, part)
-            progress.advance(len(part))
-    return outcome
+        return bulk_import(connection, events, progress.advance)
