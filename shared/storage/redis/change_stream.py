@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from shared.storage.redis.clients import AsyncRedis, SyncRedis
+from shared.storage.redis.clients import AsyncRedis, SyncRedis, raise_if_cancelled
 from shared.storage.redis.keys import Keys
 
 MAX_CHANGES = 100_000
@@ -78,6 +78,7 @@ class ChangeStream:
         """Yield the changes after a place as they come, several at a time when they come fast; never ends by itself."""
         while True:
             found: Any = await self._client.xread({self._key: after_id}, count=READ_COUNT, block=BLOCK_MS)
+            raise_if_cancelled()
             for _, entries in found or []:
                 changes = [_change(entry_id, fields) for entry_id, fields in entries]
                 after_id = changes[-1].id

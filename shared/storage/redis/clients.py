@@ -6,6 +6,8 @@ Out         a client with a pool of its own; whoever made it closes it
 Errors      STORE_ERRORS at the first use, not here. Nothing is tried again here: the caller knows what time is left
 """
 
+import asyncio
+
 from redis import Redis
 from redis import asyncio as redis_asyncio
 from redis.backoff import NoBackoff
@@ -21,6 +23,17 @@ STORE_ERRORS: tuple[type[Exception], ...] = (RedisError, OSError)
 CONNECT_TIMEOUT_S = 1.0
 # The second version of the protocol, which every server since Redis 6.2 speaks and whose replies all have one shape.
 PROTOCOL = 2
+
+
+def raise_if_cancelled() -> None:
+    """End a loop of calls whose task was cancelled; call it after each.
+
+    redis-py sends through asyncio.wait_for, which in Python 3.11 swallows a cancellation that arrives as the sending
+    is done (cpython issue 86296): the call returns as if nothing had happened, and a loop would go on for ever.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def async_client(url: str, timeout_s: float = 2.0, max_connections: int = 256) -> AsyncRedis:
