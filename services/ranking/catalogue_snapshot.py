@@ -27,7 +27,7 @@ class CatalogueSnapshot:
         try:
             with self.path.open("rb") as lines:
                 items = [item_from_json(orjson.loads(line)) for line in lines]
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, AttributeError):
             return None
         return Catalogue(items)
 
