@@ -4,10 +4,11 @@ Called by   main.py and the `aisle train` command make it; pipeline.py and its s
 Defaults    chosen on the validation week of the Complete Journey, never on its test week
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from services.training.collaborative.co_visitation import CoVisitationConfig
+from services.training.run_request import Promotion, RunRequest
 from services.training.sequence.config import SequenceConfig
 
 
@@ -33,7 +34,7 @@ class FusionConfig:
     questions: int = 1500
     per_source: int = 100
     """candidates of each source, as in services/ranking"""
-    l2: float = 1e-3
+    l2: float = 1e-2
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,32 @@ class TrainingConfig:
     content_dim: int = 64
     refit: bool = True
     """after the evaluation, learn from the validation and test periods, too"""
+    promotion: Promotion = "auto"
+    """auto: the gate decides; always, never: by order. Does not change the model"""
     threads: int = 0
     """of the collaborative tables; 0: as many as the machine has cores. Does not change the result"""
     collaborative: CollaborativeConfig = field(default_factory=CollaborativeConfig)
     sequence: SequenceConfig = field(default_factory=SequenceConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
 
+    def with_wishes(self, wanted: RunRequest) -> "TrainingConfig":
+        """Return the configuration with what a request names."""
+        named = {
+            "seed": wanted.seed,
+            "min_item_events": wanted.min_item_events,
+            "validation_days": wanted.validation_days,
+            "test_days": wanted.test_days,
+        }
+        changes: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+        sequence = self.sequence
+        if wanted.seed is not None:
+            sequence = replace(sequence, seed=wanted.seed)
+        if wanted.epochs is not None:
+            sequence = replace(sequence, epochs=wanted.epochs)
+        return replace(self, name=wanted.name, promotion=wanted.promotion, sequence=sequence, **changes)
+
     def as_json(self) -> dict[str, Any]:
         """Return plain values, as the manifest stores them; without what cannot change the result."""
         values = asdict(self)
-        del values["threads"]
+        del values["threads"], values["promotion"]
         return values

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from services.training.evaluation.offline import FLOOR, FUSED
+from services.training.evaluation.lists import FLOOR, FUSED
+from services.training.run_request import Promotion
 
-METRIC = "ndcg@10"
+METRIC = "NDCG@10"
 FLOOR_MARGIN = 1.05
 """the model must reach this many times the floor"""
 LOSS_ALLOWED = 0.97
@@ -50,19 +51,21 @@ class Verdict:
         return ("Promoted: " if self.promoted else "Not promoted: ") + "; ".join(self.reasons) + "."
 
 
-def judge(evaluation: Mapping[str, Any], rival: Rival | None, force: bool = False) -> Verdict:
-    """Judge a model by its offline evaluation; with `force`, it is promoted whatever the reasons say."""
+def judge(evaluation: Mapping[str, Any], rival: Rival | None, promotion: Promotion = "auto") -> Verdict:
+    """Judge a model by its offline evaluation; "always" and "never" are orders; reasons are told all the same."""
     checks = [_beats_floor(evaluation), _varies(evaluation), _against(score_of(evaluation), rival)]
     passed = all(good for good, _ in checks)
     reasons = tuple(text for good, text in checks if good == passed)
-    if force and not passed:
-        return Verdict(True, ("by order, although " + "; ".join(reasons),))
+    if promotion == "never":
+        return Verdict(False, ("by order", *reasons))
+    if promotion == "always" and not passed:
+        return Verdict(True, ("by order", *reasons))
     return Verdict(passed, reasons)
 
 
 def score_of(evaluation: Mapping[str, Any], source: str = FUSED) -> float:
     """Return the number that decides."""
-    return float(evaluation["metrics"]["all"].get(source, {}).get(METRIC, 0.0))
+    return _number(evaluation, source, METRIC)
 
 
 def _beats_floor(evaluation: Mapping[str, Any]) -> tuple[bool, str]:
@@ -73,7 +76,7 @@ def _beats_floor(evaluation: Mapping[str, Any]) -> tuple[bool, str]:
 
 
 def _varies(evaluation: Mapping[str, Any]) -> tuple[bool, str]:
-    shown = {name: float(evaluation["coverage@10"].get(name, 0.0)) for name in (FUSED, FLOOR)}
+    shown = {name: _number(evaluation, name, "coverage") for name in (FUSED, FLOOR)}
     passed = shown[FUSED] >= min(MIN_COVERAGE_RATIO * shown[FLOOR], 0.5)
     text = f"its first ten places show {shown[FUSED]:.1%} of the catalogue"
     return passed, text if passed else f"{text}, hardly more than the popular list"
@@ -85,3 +88,9 @@ def _against(score: float, rival: Rival | None) -> tuple[bool, str]:
     where = "on the same questions" if rival.same_questions else "on its own, earlier or overlapping, test period"
     text = f"model {rival.version} reaches {rival.score:.4f} {where}"
     return score >= LOSS_ALLOWED * rival.score, text
+
+
+def _number(evaluation: Mapping[str, Any], source: str, metric: str) -> float:
+    """Return a number of the table of all targets, 0 when it is not there."""
+    rows = [row for row in evaluation.get("rows", ()) if row["source"] == source]
+    return float(rows[0].get(metric, 0.0)) if rows else 0.0

@@ -31,7 +31,7 @@ from services.training.examples.vocabulary import ItemVocabulary, build_vocabula
 from services.training.fusion.examples import collect_examples
 from services.training.fusion.fit import fit_fusion
 from services.training.gate import Rival, Verdict, judge
-from services.training.progress import Report, StepProgress, quiet
+from services.training.progress import Report, StepProgress, quiet, under
 from services.training.sequence.distributed import Team
 from services.training.sequence.export import export_encoder
 from services.training.sequence.fit import FittedEncoder, fit_encoder, go_on, validation_of
@@ -89,13 +89,13 @@ class Pipeline:
         fitted = self.fit_encoder(shop, train, maker, split)
         if not self.team.leads:
             return None
-        tables = self.fit_tables(shop, train)
+        tables = self.fit_tables(shop, train, self.report)
         content = fit_tfidf(shop.catalogue.items, self.config.content_dim, self.config.seed)
-        contents = self.assemble(shop, train, fitted.model, tables, content)
+        contents = self.assemble(shop, train, fitted.model, tables, content, self.report)
         contents, fusion_report = self.fit_fusion(contents, shop, maker, split)
         questions = self.questions(shop, split.test_from_ms, split.end_ms, self.config.test_questions)
         evaluation = self.evaluate(contents, shop, maker, questions)
-        verdict = judge(evaluation, self.ask_rival(maker, questions, split))
+        verdict = judge(evaluation, self.ask_rival(maker, questions, split), self.config.promotion)
         if self.config.refit:
             contents = self.refit(contents, shop, split, train, fitted.model, content)
         metrics = self.describe(shop, train, fitted, fusion_report, evaluation)
@@ -134,16 +134,11 @@ class Pipeline:
             train.sequences, shop.catalogue, train.vocabulary, validation, config, self.team, self.work, self.report
         )
 
-    def fit_tables(self, shop: Shop, period: Period) -> CollaborativeTables:
+    def fit_tables(self, shop: Shop, period: Period, report: Report) -> CollaborativeTables:
         """Count the collaborative tables."""
+        row_V, config = period.vocabulary.row_V, self.config
         return fit_tables(
-            period.sequences,
-            shop.catalogue,
-            period.vocabulary.row_V,
-            self.config.collaborative,
-            self.config.seed,
-            self.threads,
-            self.report,
+            period.sequences, shop.catalogue, row_V, config.collaborative, config.seed, self.threads, report
         )
 
     def assemble(
@@ -153,9 +148,10 @@ class Pipeline:
         model: SequenceModel,
         tables: CollaborativeTables,
         content: ContentVectors,
+        report: Report,
     ) -> BundleContents:
         """Put the pieces together; the fusion says nothing yet."""
-        progress = StepProgress("export and encode", 1, "model", self.report)
+        progress = StepProgress("export and encode", 1, "model", report)
         row_V = period.vocabulary.row_V
         item_VD = model.items.all().detach().cpu().numpy()
         encoder = Encoder(export_encoder(model.encoder), item_VD, model.encoder.config.max_length)
@@ -197,7 +193,8 @@ class Pipeline:
     ) -> BundleContents:
         """Learn from the validation and test periods, too; the fusion keeps its weights."""
         whole = self.period(shop, split.end_ms, known=train.vocabulary)
-        tables = self.fit_tables(shop, whole)
+        report = under("refit", self.report)
+        tables = self.fit_tables(shop, whole, report)
         newest = go_on(
             model,
             whole.sequences,
@@ -205,9 +202,9 @@ class Pipeline:
             whole.vocabulary,
             split.validation_from_ms,
             self.config.sequence,
-            self.report,
+            report,
         )
-        return replace(self.assemble(shop, whole, newest, tables, content), fusion=contents.fusion)
+        return replace(self.assemble(shop, whole, newest, tables, content, report), fusion=contents.fusion)
 
     def describe(
         self,
@@ -223,9 +220,9 @@ class Pipeline:
             "shoppers": shop.log.num_users,
             "vocabulary": len(train.vocabulary),
             "cleaning": {rule.rule: rule.rows for rule in shop.cleaning.rules if rule.rows},
-            "encoder": {"validation_ndcg@10": round(fitted.validation_ndcg, 6), "epochs": fitted.epochs},
+            "encoder": {"validation_NDCG@10": round(fitted.validation_ndcg, 6), "epochs": fitted.epochs},
             "fusion": fusion,
-            "evaluation": evaluation,
+            "test": evaluation,
             "refit": self.config.refit,
         }
 

@@ -6,7 +6,7 @@ Time        through a clock that the caller gives, so that tests need not wait
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 Clock = Callable[[], float]
 
@@ -29,6 +29,11 @@ Report = Callable[[Progress], None]
 
 def quiet(progress: Progress) -> None:
     """Report nothing."""
+
+
+def under(prefix: str, report: Report) -> Report:
+    """Return a report whose steps are named "<prefix>: <step>"."""
+    return lambda progress: report(replace(progress, step=f"{prefix}: {progress.step}"))
 
 
 @dataclass

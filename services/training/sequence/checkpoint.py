@@ -22,6 +22,7 @@ class Checkpoint:
     fingerprint: str
     """hash of the configuration and the training data: another run's checkpoint does not fit"""
     epochs_done: int
+    losses: list[float]
     model: dict[str, Any]
     optimiser: dict[str, Any]
     best_score: float

@@ -34,6 +34,8 @@ from shared.models.tensors import history_of
 
 SVD_DAMPING = 0.3
 SVD_HALF_LIFE_DAYS = 90.0
+SVD_LENGTH_POWER = 0.3
+"""popular items have far longer factors; this power keeps a part of that"""
 OWN_NOISE = 0.3
 """share of the random start that stays beside the factors"""
 GO_ON_RATE = 0.2
@@ -81,7 +83,7 @@ def go_on(
     with repeatable(once, Team()):
         model = grown_model(fitted, catalogue, vocabulary, config)
         task = TrainingTask(sequences, vocabulary.count_V, "", from_ms)
-        SequenceTrainer(model, task, once, lambda _: 0.0, report=report, step_name="sequence: newest events").run()
+        SequenceTrainer(model, task, once, lambda _: 0.0, report=report, step_name="sequence").run()
     return model
 
 
@@ -98,16 +100,16 @@ def new_model(
 
 
 def start_vectors(sequences: Sequences, num_items: int, config: SequenceConfig) -> FloatArray:
-    """Return SVD factors of equal length, as wide as the encoder; zero for items and columns the SVD does not reach."""
+    """Return SVD factors, as wide as the encoder and as large as random vectors; lengths are drawn together."""
     dim = config.encoder.dim
     taste_UV = taste_matrix(sequences, num_items, SVD_HALF_LIFE_DAYS)
     start_VD = np.zeros((num_items, dim), np.float32)
     if min(taste_UV.shape) < 3:
         return start_VD
     factor_VF = fit_svd(taste_UV, dim, SVD_DAMPING, config.seed).factor_VF
-    length_V1 = np.linalg.norm(factor_VF, axis=1, keepdims=True)
-    start_VD[:, : factor_VF.shape[1]] = np.where(length_V1 > 1e-6, factor_VF / np.maximum(length_V1, 1e-6), 0)
-    return start_VD
+    length_V1 = np.maximum(np.linalg.norm(factor_VF, axis=1, keepdims=True), 1e-9)
+    start_VD[:, : factor_VF.shape[1]] = factor_VF * length_V1 ** (SVD_LENGTH_POWER - 1)
+    return start_VD / np.float32(np.sqrt((start_VD**2).mean() * dim))
 
 
 def grown_model(

@@ -10,7 +10,7 @@ Errors      TrainingError when the loss is not finite
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +49,21 @@ class TrainingTask:
     """only windows with an answer at least that new"""
 
 
+@dataclass(frozen=True)
+class EpochResult:
+    """What one epoch came to."""
+
+    loss: float
+    """mean over the queries of all processes"""
+    validation: float
+
+
 @dataclass
 class TrainingState:
     """What changes from epoch to epoch."""
 
     epochs_done: int = 0
+    losses: list[float] = field(default_factory=list)
     best_score: float = -math.inf
     best_model: dict[str, Any] | None = None
     epochs_without_gain: int = 0
@@ -87,20 +97,20 @@ class SequenceTrainer:
         """
         self._resume()
         while self.state.epochs_done < self.config.epochs and self.state.epochs_without_gain < self.config.patience:
-            loss = self.run_epoch(self.state.epochs_done)
-            self._remember(self.validate(self.model), loss)
+            self._run_epoch(self.state.epochs_done)
             self._save()
         if self.state.best_model is not None:
             self.model.load_state_dict(self.state.best_model)
         return self.state
 
-    def run_epoch(self, epoch: int) -> float:
-        """Train on every window once; return the mean loss of a query."""
+    def _run_epoch(self, epoch: int) -> None:
+        """Train on every window once, then ask the validation questions."""
         random = np.random.default_rng([self.config.seed, epoch])
         torch.manual_seed(self.config.seed * 1_000_003 + epoch * 101 + self.team.rank)
         windows = cut_windows(self.task.sequences, self.config.encoder.max_length, random, self.task.from_ms)
         batches = batch_bounds(windows, self.config.tokens_per_batch, random)
-        progress = StepProgress(f"{self.step_name} epoch {epoch + 1}", len(windows), "windows", self.report)
+        # One more than the windows: the epoch is done when it is validated.
+        progress = StepProgress(f"{self.step_name} epoch {epoch + 1}", len(windows) + 1, "windows", self.report)
         self.model.train()
         loss_sum, queries = 0.0, 0
         for place, window_B2 in enumerate(batches):
@@ -109,7 +119,10 @@ class SequenceTrainer:
             loss_sum += self._step(batch, random)
             queries += len(batch.row_Q)
             progress.advance(len(window_B2), f"loss {loss_sum / max(queries, 1):.3f}")
-        return self.team.total([loss_sum])[0] / max(queries, 1)
+        loss = self.team.total([loss_sum])[0] / max(queries, 1)
+        score = self.validate(self.model)
+        self._remember(EpochResult(loss, score))
+        progress.finish(f"loss {loss:.3f}, validation NDCG@10 {score:.4f}")
 
     def _step(self, batch: TrainingBatch, random: np.random.Generator) -> float:
         """Take one step; return the summed loss of this process's share of the queries."""
@@ -130,16 +143,15 @@ class SequenceTrainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.learning_rate * rate_at(done, self.config.warm_up)
 
-    def _remember(self, score: float, loss: float) -> None:
+    def _remember(self, result: EpochResult) -> None:
         state = self.state
         state.epochs_done += 1
-        if score > state.best_score:
-            state.best_score, state.epochs_without_gain = score, 0
+        state.losses.append(result.loss)
+        if result.validation > state.best_score:
+            state.best_score, state.epochs_without_gain = result.validation, 0
             state.best_model = copy.deepcopy(self.model.state_dict())
         else:
             state.epochs_without_gain += 1
-        progress = StepProgress(f"{self.step_name} epoch {state.epochs_done}", 1, "epoch", self.report)
-        progress.finish(f"loss {loss:.3f}, validation NDCG@10 {score:.4f}")
 
     def _save(self) -> None:
         if self.checkpoints is None or not self.team.leads:
@@ -147,6 +159,7 @@ class SequenceTrainer:
         checkpoint = Checkpoint(
             fingerprint=self.task.fingerprint,
             epochs_done=self.state.epochs_done,
+            losses=self.state.losses,
             model=self.model.state_dict(),
             optimiser=self.optimiser.state_dict(),
             best_score=self.state.best_score,
@@ -163,7 +176,11 @@ class SequenceTrainer:
         self.model.load_state_dict(checkpoint.model)
         self.optimiser.load_state_dict(checkpoint.optimiser)
         self.state = TrainingState(
-            checkpoint.epochs_done, checkpoint.best_score, checkpoint.best_model or None, checkpoint.epochs_without_gain
+            checkpoint.epochs_done,
+            checkpoint.losses,
+            checkpoint.best_score,
+            checkpoint.best_model or None,
+            checkpoint.epochs_without_gain,
         )
 
 

@@ -1,0 +1,110 @@
+"""Training over HTTP: POST /runs, GET /runs, GET /runs/{run_id}, GET /models.
+
+Called by   operators, the `aisle` command, schedulers
+Errors      409 a run is going on, 422 a wrong wish, 404 no such run, 503 while Postgres is away
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Request, Response
+
+from services.training.launcher import RunActiveError, RunLauncher
+from services.training.run_request import RunAccepted, RunRequest
+from shared.contracts.problems import ProblemCode
+from shared.service.bodies import json_reply, model_reply, read_model
+from shared.service.problems import ProblemError, not_found, unavailable
+from shared.storage.relational.engine import STORAGE_DOWN_ERRORS, Engine
+from shared.storage.relational.model_registry import ModelVersion, current, list_versions
+from shared.storage.relational.runs import TrainingRun, get_run, list_runs
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the routes call."""
+
+    engine: Engine
+    launcher: RunLauncher
+
+
+def make_router(training: Training) -> APIRouter:
+    """Return the routes of the training service."""
+    router = APIRouter(tags=["training"])
+
+    @router.post("/runs", status_code=202, summary="Train, evaluate and, if it is better, publish a model")
+    async def start(request: Request) -> Response:
+        empty = request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers
+        wishes = RunRequest() if empty else await read_model(request, RunRequest)
+        try:
+            run = await _while_storage_is_up(training.launcher.start(wishes.model_dump(exclude_defaults=True)))
+        except RunActiveError as error:
+            raise ProblemError(409, ProblemCode.CONFLICT, str(error)) from None
+        return model_reply(RunAccepted(run_id=run.run_id, state=run.state), 202)
+
+    @router.get("/runs", summary="The newest runs")
+    async def runs() -> Response:
+        return json_reply({"runs": [_run(run) for run in await _query(lambda: _read_runs(training.engine))]})
+
+    @router.get("/runs/{run_id}", summary="How far a run is, and what it made")
+    async def run(run_id: str) -> Response:
+        found = await _query(lambda: _read_run(training.engine, run_id))
+        if found is None:
+            raise not_found("run")
+        return json_reply(_run(found))
+
+    @router.get("/models", summary="The model that serves, and the newest others")
+    async def models() -> Response:
+        serving, newest = await _query(lambda: _read_models(training.engine))
+        return json_reply(
+            {"current": _model(serving) if serving else None, "models": [_model(model) for model in newest]}
+        )
+
+    return router
+
+
+async def _query(read: Callable[[], Answer]) -> Answer:
+    return await _while_storage_is_up(asyncio.to_thread(read))
+
+
+async def _while_storage_is_up(work: Awaitable[Answer]) -> Answer:
+    try:
+        return await work
+    except STORAGE_DOWN_ERRORS:
+        raise unavailable("the database cannot be reached") from None
+
+
+def _read_run(engine: Engine, run_id: str) -> TrainingRun | None:
+    with engine.connect() as connection:
+        return get_run(connection, run_id)
+
+
+def _read_runs(engine: Engine) -> list[TrainingRun]:
+    with engine.connect() as connection:
+        return list_runs(connection)
+
+
+def _read_models(engine: Engine) -> tuple[ModelVersion | None, list[ModelVersion]]:
+    with engine.connect() as connection:
+        return current(connection), list_versions(connection)
+
+
+def _run(run: TrainingRun) -> dict[str, Any]:
+    return asdict(run)
+
+
+def _model(model: ModelVersion) -> dict[str, Any]:
+    """Return a model without its manifest's list of files."""
+    facts = model.manifest.get("facts", {})
+    return {
+        "version": model.version,
+        "name": facts.get("name"),
+        "created_at": model.created_at,
+        "trained_until_ms": facts.get("trained_until_ms"),
+        "bundle_url": model.bundle_url,
+        "gate": model.gate,
+        "metrics": model.metrics,
+    }
