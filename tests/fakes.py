@@ -47,7 +47,7 @@ class FakeCache:
 
     clock: FakeClock
     ttl_ms: int = 60_000
-    model: str | None = "v1"
+    model: str | None = None
     rules: str | None = None
     users: dict[str, str] = field(default_factory=dict)
     entries: dict[tuple[str, str], tuple[bytes, Versions, int]] = field(default_factory=dict)
@@ -154,6 +154,11 @@ class FakeChanges:
         """Yield what the test puts in."""
         while True:
             yield await self.queue.get()
+
+    def model(self, at_ms: int, version: str) -> None:
+        """Tell of a published model."""
+        self._number += 1
+        self.queue.put_nowait(Change(f"{at_ms}-{self._number}", ChangeKind.MODEL, {"version": version}))
 
     def item(self, at_ms: int, **item: Any) -> None:
         """Tell of a changed item."""

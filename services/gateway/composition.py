@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from services.gateway.after_answer import AfterAnswer
 from services.gateway.answer import Shown
 from services.gateway.batch import RecommendBatch
+from services.gateway.change_follower import ChangeFollower
 from services.gateway.clients import FeatureClient, RankingClient
 from services.gateway.dependency import Dependency
 from services.gateway.event_intake import EventIntake
@@ -26,6 +27,7 @@ from services.gateway.ports import ChangeFeed, EventLog, ImpressionLog, ListCach
 from services.gateway.proxy import TIMEOUT_MS, FeatureProxy
 from services.gateway.recommend import Recommend, Rungs
 from services.gateway.routes import Gateway
+from services.gateway.serving_model import ServingModel
 from services.gateway.showing import Showing
 from services.gateway.similar import Similar
 from shared.resilience.circuit_breaker import CircuitBreaker
@@ -70,24 +72,22 @@ def compose(settings: Settings, outside: Outside, clock: Clock, service_metrics:
     # Lists cached before this process began may be fresh still: the changes since they were made are read first.
     changes = ItemChanges(clock.now_ms() - 2 * settings.cache_ttl_s * 1000)
     board = ListsBoard(settings.snapshot_path)
-    store = ListStore(outside.cache, _breaker(clock), changes, metrics)
+    model = ServingModel()
+    store = ListStore(outside.cache, _breaker(clock), changes, model, metrics)
 
     async def append_impressions(shown: Sequence[Shown]) -> None:
         await outside.impressions.append([entry.impression() for entry in shown])
 
     keeps = AfterAnswer("cached_list", store.write, metrics)
     impressions = AfterAnswer("impression", append_impressions, metrics)
-    gateway = _gateway(settings, outside, _Shared(store, board, changes, keeps, impressions, clock, metrics))
+    gateway = _gateway(settings, outside, _Shared(store, board, changes, model, keeps, impressions, clock, metrics))
 
     async def follow_lists() -> None:
         await board.follow(outside.lists, settings.lists_poll_s)
 
-    async def follow_changes() -> None:
-        await changes.follow(outside.changes)
-
     jobs: dict[str, Job] = {
         "follow_lists": follow_lists,
-        "follow_changes": follow_changes,
+        "follow_changes": ChangeFollower(outside.changes, changes, model).run,
         "write_cached_lists": keeps.run,
         "write_impressions": impressions.run,
     }
@@ -101,6 +101,7 @@ class _Shared:
     store: ListStore
     board: ListsBoard
     changes: ItemChanges
+    model: ServingModel
     keeps: AfterAnswer[Keep]
     impressions: AfterAnswer[Shown]
     clock: Clock
@@ -117,7 +118,7 @@ def _gateway(settings: Settings, outside: Outside, parts: _Shared) -> Gateway:
     ranking = RankingClient(outside.ranking, _dependency("ranking", settings.ranking_timeout_ms, slots, clock, metrics))
     admin = _dependency("feature_admin", TIMEOUT_MS, ADMIN_SLOTS, clock, metrics)
     memory = Fallback(parts.board, parts.changes)
-    live = PersonalList(feature, ranking, ConcurrencyLimit(slots), metrics)
+    live = PersonalList(feature, ranking, ConcurrencyLimit(slots), parts.model, metrics)
     ttl_ms = settings.cache_ttl_s * 1000
     rungs = Rungs(parts.store, live, memory, parts.changes)
     recommend = Recommend(rungs, budgets, ttl_ms, clock, ZoneInfo(settings.timezone), parts.keeps)

@@ -1,29 +1,21 @@
 """What changed in the catalogue lately, so that no cached or listed item is shown with yesterday's stock or price.
 
-Called by   services/gateway/main.py (`follow`), recommend.py (is a cached list still true?), fallback.py, listing.py
+Called by   services/gateway/change_follower.py (writes), list_store.py, recommend.py, fallback.py, listing.py (read)
 Memory      at most `capacity` items, the newest changes; of an older moment it says "unknown", never "unchanged"
 Margin      ranking sees a change up to LAG_MS after it was written, so a list made that shortly after it is not trusted
 """
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import structlog
-
-from services.gateway.ports import ChangeFeed
 from shared.contracts.times import epoch_ms
 from shared.storage.redis.change_stream import Change, ChangeKind
-from shared.storage.redis.clients import STORE_ERRORS
 
 LAG_MS = 2000
-RETRY_S = 1.0
 DEFAULT_CAPACITY = 100_000
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,22 +50,16 @@ class ItemChanges:
 
     def take(self, change: Change) -> None:
         """Learn from one entry of the change stream; kinds that do not concern items are passed over."""
-        at_ms = int(change.id.partition("-")[0])
         if change.kind == ChangeKind.ITEM:
             item = change.body["item"]
-            self.record(item["item_id"], ItemChange(at_ms, None if item.get("deleted") else item))
+            self.record(item["item_id"], ItemChange(_time_of(change.id), None if item.get("deleted") else item))
         elif change.kind == ChangeKind.CATALOGUE:
-            # Many items at once, not named: nothing made before is known to be unchanged.
-            self.known_since_ms = at_ms
-            self.revision += 1
+            self.distrust_until(change.id)
 
-    def _take_safely(self, change: Change) -> None:
-        try:
-            self.take(change)
-        except (KeyError, TypeError, ValueError) as error:
-            # Of another version of Aisle, or broken: whichever item it meant, nothing is sure any more.
-            log.error("change_unreadable", id=change.id, reason=type(error).__name__)
-            self.known_since_ms = int(change.id.partition("-")[0])
+    def distrust_until(self, change_id: str) -> None:
+        """Say that something changed and nobody knows what: nothing made before is known to be unchanged."""
+        self.known_since_ms = _time_of(change_id)
+        self.revision += 1
 
     def newest(self, item_id: str) -> ItemChange | None:
         """Return the newest change of an item, if one is known."""
@@ -92,23 +78,6 @@ class ItemChanges:
         change = self._newest.get(item_id)
         return change is None or (change.item is not None and can_be_sold(change.item, now_ms))
 
-    async def follow(self, feed: ChangeFeed) -> None:
-        """Read changes for ever; while the stream is away, no list counts as unchanged."""
-        last_id = f"{self.known_since_ms}-0"
-        while True:
-            try:
-                await feed.last_id()
-                self.connected = True
-                async for change in feed.tail(last_id):
-                    last_id = change.id
-                    self._take_safely(change)
-            except STORE_ERRORS as error:
-                if self.connected:
-                    log.warning("change_stream_lost", reason=type(error).__name__)
-            finally:
-                self.connected = False
-            await asyncio.sleep(RETRY_S)
-
 
 def can_be_sold(item: dict[str, Any], now_ms: int) -> bool:
     """Return whether an item, as the catalogue's JSON has it, can be sold now."""
@@ -117,6 +86,11 @@ def can_be_sold(item: dict[str, Any], now_ms: int) -> bool:
         return False
     begins, ends = item.get("available_from"), item.get("available_until")
     return (begins is None or _ms(begins) <= now_ms) and (ends is None or now_ms < _ms(ends))
+
+
+def _time_of(change_id: str) -> int:
+    """Return when a change was published: its id begins with the stream server's time."""
+    return int(change_id.partition("-")[0])
 
 
 def _ms(moment: str) -> int:

@@ -1,14 +1,15 @@
 """The cache of lists as the ladder uses it: never waits longer than its budget, never an error.
 
 Called by   services/gateway/recommend.py
-Freshness   as the cache says (age; versions of shopper, model and rules), and only while no item of the list changed
+Freshness   as the cache says (age; versions of shopper and rules), and only while no item of the list changed and the
+            model that made it serves
 Kept        a list is kept with the shopper's and the rules' versions read BEFORE it was made: what changed meanwhile
             makes it stale at once
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -19,6 +20,7 @@ from services.gateway.item_changes import ItemChanges
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.ports import ListCache
 from services.gateway.request_key import NormalRequest
+from services.gateway.serving_model import ServingModel
 from shared.resilience.circuit_breaker import CircuitBreaker
 from shared.resilience.deadline import Deadline
 from shared.storage.redis.clients import STORE_ERRORS
@@ -66,11 +68,17 @@ class ListStore:
     """Reads and writes lists; guarded by a breaker, so that a dead cache costs nothing."""
 
     def __init__(
-        self, cache: ListCache, breaker: CircuitBreaker, changes: ItemChanges, metrics: GatewayMetrics
+        self,
+        cache: ListCache,
+        breaker: CircuitBreaker,
+        changes: ItemChanges,
+        model: ServingModel,
+        metrics: GatewayMetrics,
     ) -> None:
         self._cache = cache
         self._breaker = breaker
         self._changes = changes
+        self._model = model
         self._metrics = metrics
         metrics.watch_breaker("cache", breaker)
 
@@ -111,6 +119,7 @@ class ListStore:
         except (orjson.JSONDecodeError, KeyError, TypeError):
             return None  # written by another version of Aisle
         unchanged = self._changes.unchanged_since((str(place["item_id"]) for place in items), cached.made_at_ms)
+        unchanged = unchanged and self._model.made(document["model"]["version"])
         same_versions = made_with == [versions.user, versions.model, versions.rules]
         return KeptList(
             items=items,
@@ -123,8 +132,7 @@ class ListStore:
 
 
 def keep(normal: NormalRequest, versions: Versions, items: Places, model: Mapping[str, Any], **rest: Any) -> Keep:
-    """Return the entry for a list just made; the model is the one that made it, whatever the pointer said."""
-    # With the pointer evicted from the cache, lists stay fresh by their age until it is back.
-    made_with = versions if versions.model is None else replace(versions, model=model["version"])
-    document = {"items": items, "model": model, **rest, "made_with": [made_with.user, made_with.model, made_with.rules]}
-    return Keep(normal.request_hash, normal.user_key, orjson.dumps(document), made_with, normal.as_of_ms)
+    """Return the entry for a list just made, with the versions read before it was made."""
+    made_with = [versions.user, versions.model, versions.rules]
+    document = {"items": items, "model": model, **rest, "made_with": made_with}
+    return Keep(normal.request_hash, normal.user_key, orjson.dumps(document), versions, normal.as_of_ms)

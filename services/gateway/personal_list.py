@@ -13,6 +13,7 @@ from services.gateway.clients import FeatureClient, Ranked, RankingClient
 from services.gateway.dependency import DependencyBusyError, DependencyError, DependencyLateError
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.request_key import NormalRequest
+from services.gateway.serving_model import ServingModel
 from shared.contracts.recommendation import DegradedReason
 from shared.resilience.concurrency_limit import ConcurrencyLimit, SaturatedError
 from shared.resilience.deadline import Deadline
@@ -68,11 +69,17 @@ class PersonalList:
     """The live path."""
 
     def __init__(
-        self, feature: FeatureClient, ranking: RankingClient, limit: ConcurrencyLimit, metrics: GatewayMetrics
+        self,
+        feature: FeatureClient,
+        ranking: RankingClient,
+        limit: ConcurrencyLimit,
+        model: ServingModel,
+        metrics: GatewayMetrics,
     ) -> None:
         self._feature = feature
         self._ranking = ranking
         self._limit = limit
+        self._model = model
         self._metrics = metrics
 
     async def make(self, normal: NormalRequest, budgets: Budgets, deadline: Deadline) -> LiveList:
@@ -83,6 +90,7 @@ class PersonalList:
                 ranked = await self._rank(normal, state, budgets, deadline)
         except SaturatedError as error:
             raise LiveFailedError(DegradedReason.OVERLOAD) from error
+        self._model.saw(ranked.reply.model.version)
         return _live_list(ranked, state is not None, normal)
 
     async def _state(self, normal: NormalRequest, budgets: Budgets, deadline: Deadline) -> bytes | None:

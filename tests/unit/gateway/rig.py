@@ -64,6 +64,7 @@ class Rig:
         self.feature.on("POST", "/state", lambda _: json_of({"user_key": "u:1", "version": "s1", "as_of_ms": 0}))
         self.ranking.on("POST", "/rank", self.rank)
         self.cold_start = False
+        self.model = MODEL
         self.rank_delay_s = 0.0
 
     @property
@@ -82,7 +83,7 @@ class Rig:
             {
                 "items": items[: asked["num_items"]],
                 "counts": {"retrieved": 300, "removed": {"seen": 2}, "ranked": 298},
-                "model": MODEL | {"version": self.cache.model or "v1"},
+                "model": self.model,
                 "cold_start": self.cold_start,
                 "took_ms": {"encode": 1.0},
             }

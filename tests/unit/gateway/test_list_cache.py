@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 
+from shared.storage.redis.change_stream import Change, ChangeKind
 from tests.fakes import START_MS
-from tests.unit.gateway.rig import Rig, settle
+from tests.unit.gateway.rig import MODEL, Rig, settle
 
 
 async def test_the_same_request_again_is_a_cache_hit_with_an_id_of_its_own(rig: Rig) -> None:
@@ -26,16 +27,44 @@ async def test_cold_start_is_said_and_is_not_degraded_and_is_cached(rig: Rig) ->
     assert (again["served_from"], again["degraded_reason"]) == ("cache", "cold_start")
 
 
-@pytest.mark.parametrize("versions", [{"users": {"u:1": "s2"}}, {"model": "v2"}, {"rules": "r2"}])
-async def test_a_list_is_made_anew_when_the_shopper_the_model_or_the_rules_changed(
-    rig: Rig, versions: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize("versions", [{"users": {"u:1": "s2"}}, {"rules": "r2"}])
+async def test_a_list_is_made_anew_when_the_shopper_or_the_rules_changed(rig: Rig, versions: dict[str, Any]) -> None:
     async with rig.started() as gateway:
         await gateway.recommend()
         for name, value in versions.items():
             setattr(rig.cache, name, value)
         assert (await gateway.recommend())["served_from"] == "live"
         assert (await gateway.recommend())["served_from"] == "cache"
+
+
+async def test_a_list_of_the_old_model_is_made_anew_once_when_a_new_one_answers(rig: Rig) -> None:
+    async with rig.started() as gateway:
+        await gateway.recommend(user_id=1)
+        await gateway.recommend(user_id=2)
+        rig.model = MODEL | {"version": "v2"}
+        assert (await gateway.recommend(user_id=3))["model"]["version"] == "v2"
+        swapped = await gateway.recommend(user_id=1)
+        assert (swapped["served_from"], swapped["model"]["version"]) == ("live", "v2")
+        assert (await gateway.recommend(user_id=1))["served_from"] == "cache"
+        rig.ranking.down = True
+        old = await gateway.recommend(user_id=2)
+        assert (old["served_from"], old["model"]["version"]) == ("stale_cache", "v1")
+
+
+async def test_a_model_just_published_ends_the_freshness_of_every_list_of_the_one_before(rig: Rig) -> None:
+    async with rig.started() as gateway:
+        await gateway.recommend()
+        rig.changes.model(START_MS, "v2")
+        await settle()
+        assert (await gateway.recommend())["served_from"] == "live"
+
+
+async def test_a_change_that_cannot_be_read_ends_the_trust_in_lists_made_before(rig: Rig) -> None:
+    async with rig.started() as gateway:
+        await gateway.recommend()
+        rig.changes.queue.put_nowait(Change(f"{START_MS}-1", ChangeKind.ITEM, {"thing": 5}))
+        await settle()
+        assert (await gateway.recommend())["served_from"] == "live"
 
 
 async def test_a_list_is_made_anew_when_one_of_its_items_changed(rig: Rig) -> None:
