@@ -13,9 +13,10 @@ from pathlib import Path
 
 from services.training.composition import run_place
 from services.training.config import TrainingConfig
+from services.training.errors import TrainingError
 from services.training.launcher import STARTED_BY
 from services.training.progress import Progress
-from services.training.run import train_and_publish
+from services.training.run import recorded_run
 from services.training.run_record import RunRecord
 from services.training.run_request import RunRequest
 from shared.service.logs import configure_logging
@@ -33,24 +34,17 @@ def main() -> int:
     leads = os.environ.get("RANK", "0") == "0"
     run_id = given.run_id or (_new_run(engine) if leads else "")
     config = TrainingConfig().with_wishes(_wishes(engine, run_id))
-    record = RunRecord(engine, run_id, config.sequence.epochs)
 
-    def report(progress: Progress) -> None:
+    def watch_parent(_progress: Progress) -> None:
         if given.parent and os.getppid() != given.parent:
             raise SystemExit("the training service that started this run is gone")
-        record.report(progress)
 
+    place = run_place(settings, engine, given.data)
     try:
-        if leads:
-            record.begin()
-        outcome = train_and_publish(run_place(settings, engine, given.data), config, report)
-    # The process's edge: whatever ended the run must reach the row that people look at.
-    except Exception as error:
-        record.fail(f"{type(error).__name__}: {error}")
-        raise
-    if outcome is not None:
-        verdict = outcome.published.verdict
-        record.succeed(outcome.published.version, verdict.summary, outcome.model.contents.facts.metrics)
+        recorded_run(place, config, RunRecord(engine, run_id, config.sequence.epochs) if leads else None, watch_parent)
+    except TrainingError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

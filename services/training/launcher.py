@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from services.training.errors import RunActiveError
 from shared.storage.relational.engine import Engine
 from shared.storage.relational.runs import RunState, TrainingRun, create_run, get_run, list_runs, update_run
 
@@ -23,14 +24,6 @@ STOP_S = 10.0
 CHILD_MODULE = "services.training"
 STARTED_BY = "started_by"
 SERVICE = "service"
-
-
-class RunActiveError(Exception):
-    """Only one run at a time: they would share two cores and one checkpoint."""
-
-    def __init__(self, run_id: str) -> None:
-        super().__init__(f"run {run_id} is going on")
-        self.run_id = run_id
 
 
 @dataclass
@@ -47,7 +40,7 @@ class RunLauncher:
     async def start(self, wishes: dict[str, Any]) -> TrainingRun:
         """Start a run; the answer is its row, waiting."""
         if self._active is not None:
-            raise RunActiveError(self._active)
+            raise RunActiveError(f"run {self._active} is going on")
         run_id = uuid.uuid4().hex[:12]
         self._active = run_id
         try:

@@ -5,7 +5,7 @@ In          an ExampleSource, a TrainingConfig, the question how the serving mod
 Out         TrainedModel: the contents of a bundle, its evaluation, the gate's verdict; publishing is publish.py
 Periods     train | validation | test, by time. Everything is fitted on train; validation decides when the encoder
             stops and what the fusion weighs; test is looked at once. Then, with `refit`, all events are learned from
-Errors      ValueError when the log holds too little to learn from, TrainingError when the encoder diverges
+Errors      TrainingError: the log holds too little to learn from, the encoder diverges
 """
 
 import os

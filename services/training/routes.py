@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
 
-from services.training.launcher import RunActiveError, RunLauncher
+from services.training.errors import RunActiveError
+from services.training.launcher import RunLauncher
 from services.training.run_request import RunAccepted, RunRequest
 from shared.contracts.problems import ProblemCode
 from shared.service.bodies import json_reply, model_reply, read_model

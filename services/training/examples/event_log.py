@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from services.training.errors import TooLittleDataError
 from shared.contracts.recommendation import Context
 from shared.features.events import EventWindow, FloatArray, IntArray, LongArray
 from shared.models.tensors import BoolArray
@@ -44,9 +45,9 @@ class EventLog:
 
     @property
     def last_ms(self) -> int:
-        """Time of the newest event; ValueError when there is none."""
+        """Time of the newest event; TooLittleDataError when there is none."""
         if not len(self.events):
-            raise ValueError("the event log is empty")
+            raise TooLittleDataError("the event log is empty")
         return int(self.events.at_ms_E.max())
 
     def of(self, user: int) -> EventWindow:

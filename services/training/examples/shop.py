@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from services.training.errors import TooLittleDataError
 from services.training.examples.cleaning import CleaningReport, clean
 from services.training.examples.event_log import EventLog
 from services.training.examples.source import ShopFiles
@@ -35,11 +36,11 @@ class Shop:
 
 
 def open_shop(files: ShopFiles, now_ms: int | None = None) -> Shop:
-    """Clean the events and bring them in order; ValueError when none is left."""
+    """Clean the events and bring them in order; TooLittleDataError when none is left."""
     catalogue = Catalogue(files.items)
     cleaned = clean(_with_consent(files), known_items=None, now_ms=now_ms)
     if not len(cleaned.kept):
-        raise ValueError("there are no events to train on")
+        raise TooLittleDataError("there are no events to train on")
     return Shop(catalogue, event_log(cleaned.kept, catalogue), files.profiles, cleaned.report)
 
 

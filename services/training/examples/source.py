@@ -3,7 +3,7 @@
 Called by   services/training/pipeline.py; main.py and the `aisle train` command choose the source
 Out         ShopFiles: the event table (one row an event, EVENT_COLUMNS), the catalogue's items, the shoppers' profiles
 Why         training knows no table by name, so that a cluster's Parquet files, or later a federated client, fit as well
-Errors      FileNotFoundError, KeyError naming a missing column
+Errors      SourceError naming the missing file or column
 """
 
 import json
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from services.training.errors import SourceError
 from shared.contracts.internal import Profile
 from shared.features.catalogue import CatalogueItem
 from shared.storage.item_json import item_from_json
@@ -51,6 +52,9 @@ class ParquetSource:
 
     def read(self) -> ShopFiles:
         """Read the three files."""
+        for name in (EVENTS_FILE, ITEMS_FILE):
+            if not (self.folder / name).is_file():
+                raise SourceError(f"{self.folder} has no {name}")
         users = self.folder / USERS_FILE
         return ShopFiles(
             with_event_columns(pq.read_table(self.folder / EVENTS_FILE)),
@@ -67,6 +71,9 @@ def with_event_columns(events: Any) -> Any:
     for name, kind in (("event_id", pa.string()), ("value", pa.float32()), ("context", pa.string())):
         if name not in events.column_names:
             events = events.append_column(name, pa.nulls(len(events), kind))
+    missing = [name for name in EVENT_COLUMNS if name not in events.column_names]
+    if missing:
+        raise SourceError(f"{EVENTS_FILE} has no column {', '.join(missing)}")
     also_cleaned = [name for name in ("order_id",) if name in events.column_names]
     return events.select([*EVENT_COLUMNS, *also_cleaned])
 

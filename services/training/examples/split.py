@@ -8,6 +8,7 @@ Rule        train < validation_from_ms <= validation < test_from_ms <= test
 
 from dataclasses import dataclass
 
+from services.training.errors import TooLittleDataError
 from services.training.examples.event_log import EventLog
 
 DAY_MS = 86_400_000
@@ -24,10 +25,12 @@ class TimeSplit:
 
 
 def split_by_time(log: EventLog, validation_days: float, test_days: float) -> TimeSplit:
-    """Return the cuts; ValueError when nothing would be left to train on."""
+    """Return the cuts; TooLittleDataError when nothing would be left to train on."""
     end_ms = log.last_ms + 1
     test_from_ms = end_ms - int(test_days * DAY_MS)
     validation_from_ms = test_from_ms - int(validation_days * DAY_MS)
     if not (log.events.at_ms_E < validation_from_ms).any():
-        raise ValueError(f"no event is older than {validation_days + test_days:g} days: nothing left to train on")
+        raise TooLittleDataError(
+            f"no event is older than {validation_days + test_days:g} days: nothing left to train on"
+        )
     return TimeSplit(validation_from_ms, test_from_ms, end_ms)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from services.training.errors import TooLittleDataError
 from services.training.examples.event_log import EventLog
 from shared.features.catalogue import Catalogue
 from shared.features.events import IntArray, LongArray
@@ -35,11 +36,11 @@ class ItemVocabulary:
 
 
 def build_vocabulary(log: EventLog, catalogue: Catalogue, min_count: int) -> ItemVocabulary:
-    """Return the items with at least `min_count` positive events; ValueError when there is none."""
+    """Return the items with at least `min_count` positive events; TooLittleDataError when there is none."""
     count_N = count_positive(log, len(catalogue))
     row_V = _by_count(np.flatnonzero(count_N >= min_count), count_N, catalogue)
     if not len(row_V):
-        raise ValueError(f"no item has {min_count} events: nothing to learn from")
+        raise TooLittleDataError(f"no item has {min_count} events: nothing to learn from")
     return ItemVocabulary(row_V, count_N[row_V], len(catalogue))
 
 

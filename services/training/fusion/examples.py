@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from services.training.errors import TooLittleDataError
 from services.training.examples.queries import QueryMaker, Question
 from services.training.progress import Report, StepProgress, quiet
 from shared.features.events import FloatArray, LongArray
@@ -52,5 +53,5 @@ def collect_examples(
             sizes.append(len(bought_C))
         progress.advance()
     if not matrices:
-        raise ValueError("no source retrieved anything that was bought: nothing to fit the fusion on")
+        raise TooLittleDataError("no source retrieved anything that was bought: nothing to fit the fusion on")
     return FusionExamples(np.cumsum(sizes), np.concatenate(matrices), np.concatenate(bought), recommender.fusion_names)

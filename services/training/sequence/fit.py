@@ -34,7 +34,7 @@ from shared.models.tensors import history_of
 
 SVD_DAMPING = 0.3
 SVD_HALF_LIFE_DAYS = 90.0
-SVD_LENGTH_POWER = 0.3
+SVD_LENGTH_POWER = 0.1
 """popular items have far longer factors; this power keeps a part of that"""
 OWN_NOISE = 0.3
 """share of the random start that stays beside the factors"""

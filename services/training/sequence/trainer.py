@@ -4,7 +4,7 @@ Called by   services/training/sequence/fit.py
 Schedule    AdamW, learning rate rising over the first `warm_up` of all steps, then falling along a cosine
 Repeatable  windows, targets, negatives and dropout of an epoch come from (seed, epoch) alone, so a run that was
             interrupted goes on from its checkpoint as if nothing had happened, and two runs give equal weights
-Errors      TrainingError when the loss is not finite
+Errors      DivergedError when the loss is not finite
 """
 
 import copy
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from services.training.errors import DivergedError
 from services.training.examples.negative_sampling import AllItems, NegativeSampler
 from services.training.examples.sequences import Sequences, TrainingBatch, batch_bounds, cut_windows, make_batch
 from services.training.progress import Report, StepProgress, quiet
@@ -30,10 +31,6 @@ from shared.features.events import LongArray
 Validate = Callable[[SequenceModel], float]
 LOWEST_RATE = 0.02
 """share of the learning rate at which the cosine ends"""
-
-
-class TrainingError(Exception):
-    """The run cannot give a usable model."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +130,7 @@ class SequenceTrainer:
         (loss * (self.team.world / max(len(batch.row_Q), 1))).backward()
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise TrainingError("the loss is not finite; a lower learning rate may help")
+            raise DivergedError("the loss is not finite; a lower learning rate may help")
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_norm)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)

@@ -1,0 +1,29 @@
+"""Why a training run can end without a model; the text is for a person to act on.
+
+Tree        TrainingError
+            ├── TooLittleDataError    the log holds nothing to learn from, or to ask about
+            ├── SourceError           the events cannot be read from where they were said to be
+            ├── DivergedError         the loss is not finite
+            └── RunActiveError        another run of this install is going on
+Called by   the steps raise; services/training/__main__.py and the `aisle train` command tell
+"""
+
+
+class TrainingError(Exception):
+    """A run that made no model."""
+
+
+class TooLittleDataError(TrainingError):
+    """The log does not hold enough."""
+
+
+class SourceError(TrainingError):
+    """The log cannot be read."""
+
+
+class DivergedError(TrainingError):
+    """The encoder cannot be trained this way."""
+
+
+class RunActiveError(TrainingError):
+    """Only one run at a time: two would share the cores and the checkpoint."""
