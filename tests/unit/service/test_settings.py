@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,9 @@ from shared.service.settings import Settings
 
 
 @pytest.fixture(autouse=True)
-def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
+def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # A running stack leaves a file of settings in the folder the tests are started from.
+    monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("AISLE_")]:
         monkeypatch.delenv(name)
 
