@@ -20,6 +20,7 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 CHECK_EVERY_S = 0.02
+MAX_LOG_BYTES = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ def _start_mark_of_ps(pid: int) -> str:
 def launch(wanted: Launch) -> "subprocess.Popen[bytes]":
     """Start the program in a session of its own, its output appended to the log."""
     wanted.log_path.parent.mkdir(parents=True, exist_ok=True)
+    if wanted.log_path.exists() and wanted.log_path.stat().st_size > MAX_LOG_BYTES:
+        wanted.log_path.replace(wanted.log_path.with_suffix(".old.log"))
     with wanted.log_path.open("ab") as log:
         return subprocess.Popen(
             wanted.command,
@@ -104,21 +107,24 @@ def _tie_to_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
 
 
 def stop(child: "subprocess.Popen[bytes]", stop_signal: signal.Signals, timeout_s: float) -> int:
-    """Ask the child to end, kill its whole session when it does not in time, and return its exit status."""
+    """Ask the child to end, kill it when it does not in time, and what it left behind; return its exit status."""
     if child.poll() is None:
         child.send_signal(stop_signal)
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(timeout_s)
-    except subprocess.TimeoutExpired:
-        _kill_session(child.pid)
+    _kill_session(child.pid)
     return child.wait()
 
 
 def stop_survivor(survivor: Identity, stop_signal: signal.Signals, timeout_s: float) -> bool:
-    """End a process of an earlier launcher, if it still runs; return whether it did."""
+    """End a process of an earlier launcher, and what it started, if they still run; return whether it did itself."""
     if not survivor.is_alive():
+        if survivor.started and not start_mark(survivor.pid):
+            # No pid is given anew while it names a process group: what is left in the group is its children.
+            _kill_session(survivor.pid)
         return False
-    os.kill(survivor.pid, stop_signal)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(survivor.pid, stop_signal)
     give_up_at = time.monotonic() + timeout_s
     while survivor.is_alive():
         if time.monotonic() > give_up_at:

@@ -22,6 +22,7 @@ from pathlib import Path
 from deploy.local import programs
 from deploy.local.child import Account, Identity, Launch, launch, start_mark, stop, stop_survivor, tail
 from deploy.local.child import wait_until as wait_until_ready
+from deploy.local.files import write_private
 from deploy.local.ports import LOOPBACK
 
 SUPERUSER = "aisle"
@@ -125,10 +126,8 @@ class PostgresServer:
 
     def prepare(self) -> Launch:
         """Make sure that a cluster is there and no server runs on it; return how to start one."""
-        binaries = self._reachable_programs()
+        binaries = self.ensure_cluster()
         stop_survivor(self._survivor(), signal.SIGINT, STOP_TIMEOUT_S)
-        if not (self.folder.cluster / "PG_VERSION").exists():
-            self._create_cluster(binaries)
         options = self._settings | {"listen_addresses": LOOPBACK, "port": str(self.port), "unix_socket_directories": ""}
         command = [str(binaries / "postgres"), "-D", str(self.folder.cluster)]
         command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
@@ -140,6 +139,13 @@ class PostgresServer:
             death_signal=signal.SIGINT,
             account=self.folder.account,
         )
+
+    def ensure_cluster(self) -> Path:
+        """Create the cluster and its password if they are not there; return the folder of the programs."""
+        binaries = self._reachable_programs()
+        if not (self.folder.cluster / "PG_VERSION").exists():
+            self._create_cluster(binaries)
+        return binaries
 
     def is_ready(self) -> bool:
         """Return whether the server accepts connections, by the last line of its own pid file."""
@@ -205,12 +211,6 @@ class PostgresServer:
         )
         if done.returncode != 0:
             raise StoreFailedError(f"initdb failed:\n{done.stdout}{done.stderr}")
-
-
-def write_private(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
 
 
 def _small_environment() -> dict[str, str]:

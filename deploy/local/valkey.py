@@ -19,8 +19,9 @@ from pathlib import Path
 from deploy.local import programs
 from deploy.local.child import Launch, launch, stop, tail
 from deploy.local.child import wait_until as wait_until_ready
+from deploy.local.files import write_private
 from deploy.local.ports import LOOPBACK
-from deploy.local.postgres import StoreFailedError, write_private
+from deploy.local.postgres import StoreFailedError
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0

@@ -20,6 +20,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "AISLE_"
 WRONG_SETTING_EXIT_CODE = 2
+DEFAULT_HOME = Path(".aisle")
+# Where the embedded stores of this home listen; deploy/local writes it. A variable of the environment comes before it.
+STACK_FILE = "stack.env"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 ServiceName = Literal["gateway", "feature", "ranking", "training"]
@@ -65,7 +68,7 @@ class Settings(BaseSettings):
 
     namespace: str = Field(default="aisle", pattern="^[a-z][a-z0-9-]{0,31}$")
     """first part of every Redis key"""
-    home: Annotated[Path, AfterValidator(Path.absolute)] = Field(default=Path(".aisle"), validate_default=True)
+    home: Annotated[Path, AfterValidator(Path.absolute)] = Field(default=DEFAULT_HOME, validate_default=True)
     """folder of everything kept on disk: embedded stores, bundles, snapshot, logs"""
     timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     """the shop's zone: of naive times in imports, and of hour and weekday features"""
@@ -116,10 +119,10 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls) -> Self:
-        """Read the environment; name what is wrong on stderr and end the process if anything is."""
+        """Read the environment, then the embedded stack's file; name what is wrong on stderr and end the process."""
         problems = _misspelt(cls)
         try:
-            settings = cls()
+            settings = cls(_env_file=_home() / STACK_FILE)
         except ValidationError as error:
             problems += [f"{_variable(entry['loc'])}: {entry['msg']}" for entry in error.errors() if _is_cause(entry)]
         if problems:
@@ -154,6 +157,11 @@ def refuse_settings(problems: Sequence[str]) -> NoReturn:
     """Name what is wrong and end the process."""
     print("wrong settings:", *problems, sep="\n  ", file=sys.stderr)
     raise SystemExit(WRONG_SETTING_EXIT_CODE)
+
+
+def _home() -> Path:
+    """Return the home before the settings are read, since one of their files lies in it."""
+    return Path(os.environ.get(f"{PREFIX}HOME") or DEFAULT_HOME)
 
 
 def _variable(loc: tuple[int | str, ...]) -> str:

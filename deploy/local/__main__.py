@@ -1,0 +1,6 @@
+"""Entry of `python -m deploy.local`."""
+
+from deploy.local.main import main
+
+if __name__ == "__main__":
+    main()
