@@ -83,12 +83,15 @@ class StateFile:
             children = [
                 ChildRecord(**{**child, "identity": Identity(**child["identity"])}) for child in values["children"]
             ]
-            supervisor = Identity(**values["supervisor"])
+            return StackRecord(
+                supervisor=Identity(**values["supervisor"]),
+                with_services=values["with_services"],
+                tables_ready=values.get("tables_ready", False),
+                error=values.get("error"),
+                children=tuple(children),
+            )
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return StackRecord(
-            supervisor, values["with_services"], values["tables_ready"], values["error"], tuple(children)
-        )
 
     @contextmanager
     def held(self) -> Iterator[None]:
