@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Request
+from prometheus_client import Counter
 from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response, StreamingResponse
 
@@ -19,7 +20,7 @@ from services.feature.catalogue import ShopCatalogue, UnknownItemError, catalogu
 from services.feature.event_store import EventStore
 from services.feature.human_view import human_view
 from services.feature.stores import STORES_DOWN
-from services.feature.user_state import StateUnavailableError, UserStates
+from services.feature.user_state import Origin, StateUnavailableError, UserStates
 from services.feature.users import Accounts, TooManyExportsError, UnknownUserError
 from shared.contracts.catalogue import Item, ItemPatch, ItemsReceipt, ItemsUpsert
 from shared.contracts.events import StoredEvent
@@ -48,6 +49,8 @@ EVENTS_LIMIT = 64 * MIB
 BULK_LIMIT = 8 * MIB
 PATCH_LIMIT = 256 * KIB
 
+LATER: tuple[type[Exception], ...] = (StateUnavailableError, TooManyExportsError, *STORES_DOWN)
+
 _lines = TypeAdapter(list[StoredEvent])
 
 _ITEM = {"item_id": 17, "title": "Espresso cups", "categories": ["Kitchen", "Cups"], "price": 9.5, "stock": 12}
@@ -66,6 +69,16 @@ class Feature:
     clock: Clock
     timeout_ms: float
     """of a state, for callers that send no deadline"""
+    states_read: Counter
+    """by origin"""
+
+    async def state(self, key: str, as_of_ms: int) -> tuple[UserState, Origin]:
+        """Return a state, once there is a catalogue to compute its features with."""
+        if not self.live.is_loaded:
+            raise unavailable("the catalogue has not been read yet")
+        state, origin = await self.states.state(key, as_of_ms)
+        self.states_read.labels(origin.value).inc()
+        return state, origin
 
 
 class StateQuery(PublicModel):
@@ -91,7 +104,7 @@ def state_routes(feature: Feature) -> APIRouter:
         try:
             async with asyncio.timeout(remaining_ms / 1000):
                 with refusals():
-                    found, _ = await feature.states.state(wanted.user_key, wanted.as_of_ms)
+                    found, _ = await feature.state(wanted.user_key, wanted.as_of_ms)
         except TimeoutError:
             raise unavailable("the state could not be read in time") from None
         return model_reply(found)
@@ -102,7 +115,7 @@ def state_routes(feature: Feature) -> APIRouter:
         shopper = _identifier(request, "user_id")
         key = user_key(None, shopper) if query.visitor else user_key(shopper, None)
         with refusals():
-            found, origin = await feature.states.state(key, feature.clock.now_ms())
+            found, origin = await feature.state(key, feature.clock.now_ms())
         return json_reply(human_view(found, origin, feature.live.catalogue))
 
     return router
@@ -241,7 +254,7 @@ def refusals() -> Iterator[None]:
         raise not_found("item") from None
     except UnknownUserError:
         raise not_found("user") from None
-    except (StateUnavailableError, TooManyExportsError, *STORES_DOWN) as error:
+    except LATER as error:
         raise unavailable("a store is away; nothing was lost, send it again") from error
 
 

@@ -22,7 +22,7 @@ class ItemFields(PublicModel):
     brand: str | None = Field(default=None, max_length=200)
     price: float | None = Field(default=None, ge=0, le=1e9)
     currency: str | None = Field(default=None, pattern="^[A-Z]{3}$")
-    stock: int | None = Field(default=None, ge=0, description="null: stock is not tracked, the item can be sold")
+    stock: int | None = Field(default=None, ge=0, le=10**12, description="null: not tracked, the item can be sold")
     rating: float | None = Field(default=None, ge=0, le=5)
     attributes: dict[str, Any] | None = Field(default=None, max_length=100)
     image_url: str | None = Field(default=None, max_length=2000)

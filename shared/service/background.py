@@ -5,12 +5,13 @@ Errors      a job that ends by an exception is logged with its stack and started
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import structlog
 
 RESTART_S = 1.0
+CANCEL_AGAIN_S = 0.2
 
 Job = Callable[[], Awaitable[None]]
 
@@ -24,9 +25,16 @@ async def running(**jobs: Job) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in tasks:
+        await _end(tasks)
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended: asyncio.wait_for, which redis-py uses, can swallow a cancellation (Python 3.11)."""
+    left = set(tasks)
+    while left:
+        for task in left:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
 
 
 async def _forever(name: str, job: Job) -> None:

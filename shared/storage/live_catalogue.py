@@ -9,7 +9,6 @@ Errors      `start` waits for the first load and raises TimeoutError when the st
 """
 
 import asyncio
-import contextlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
@@ -24,6 +23,8 @@ from shared.storage.relational.engine import STORAGE_DOWN_ERRORS, Engine
 
 FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 5.0
+CANCEL_AGAIN_S = 0.2
+STORES_DOWN: tuple[type[Exception], ...] = (*STORE_ERRORS, *STORAGE_DOWN_ERRORS)
 # A transaction that began before we looked may commit after: its changes carry an earlier time.
 OVERLAP = timedelta(minutes=5)
 
@@ -57,10 +58,10 @@ class LiveCatalogue:
 
     async def stop(self) -> None:
         """Stop following; the catalogue stays readable."""
-        if self._task is not None:
+        while self._task is not None and not self._task.done():
+            # More than once: asyncio.wait_for, which redis-py calls, can swallow a cancellation (Python < 3.12).
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task], timeout=CANCEL_AGAIN_S)
 
     async def _follow_for_ever(self) -> None:
         wait_s = FIRST_WAIT_S
