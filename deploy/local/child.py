@@ -107,9 +107,14 @@ def _tie_to_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
 
 
 def stop(child: "subprocess.Popen[bytes]", stop_signal: signal.Signals, timeout_s: float) -> int:
-    """Ask the child to end, kill it when it does not in time, and what it left behind; return its exit status."""
+    """Ask the child to end and see that it does; return its exit status."""
     if child.poll() is None:
         child.send_signal(stop_signal)
+    return see_it_end(child, timeout_s)
+
+
+def see_it_end(child: "subprocess.Popen[bytes]", timeout_s: float) -> int:
+    """Wait for a child that was asked to end, kill it when it is late, and what it left behind."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(timeout_s)
     _kill_session(child.pid)

@@ -77,13 +77,13 @@ class PostgresFolder:
         return self.path / "password"
 
 
-def folder_for(home: Path) -> PostgresFolder:
-    """Return where the server of this home lives, made if needed."""
+def folder_for(home: Path, shared_state: Path = SHARED_STATE) -> PostgresFolder:
+    """Return where the server of this home lives, made if needed: in the home, if its account can get there."""
     account = unprivileged_account()
     path = home / "postgres"
     home.mkdir(parents=True, exist_ok=True)
     if account is not None and not programs.is_open_to_everyone(home):
-        path = SHARED_STATE / hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:12] / "postgres"
+        path = shared_state / hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:12] / "postgres"
     path.mkdir(parents=True, exist_ok=True)
     return PostgresFolder(path, home / "logs" / "postgres.log", account)
 

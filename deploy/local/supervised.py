@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from deploy.local.child import Identity, Launch, launch, start_mark, stop
+from deploy.local.child import Identity, Launch, launch, see_it_end, start_mark, stop
 from deploy.local.state_file import ChildRecord
 
 FIRST_WAIT_S = 0.5
@@ -94,10 +94,15 @@ class SupervisedChild:
             elif time.monotonic() - self._checked > CHECK_EVERY_S:
                 self._check_health()
 
+    def ask_to_stop(self) -> None:
+        """Send the signal that ends it in good order; `stop` waits for that."""
+        if self._child is not None and self._child.poll() is None:
+            self._child.send_signal(self.plan.stop_signal)
+
     def stop(self) -> None:
-        """Stop it for good."""
+        """See that it ends, after `ask_to_stop`."""
         if self._child is not None:
-            stop(self._child, self.plan.stop_signal, self.plan.stop_timeout_s)
+            see_it_end(self._child, self.plan.stop_timeout_s)
         self._child = None
         self._enter(ChildState.STOPPED)
 

@@ -4,7 +4,8 @@ Called by   deploy/local/main.py
 Start       stores side by side → migrations → services side by side; a child counts as ready when it answers
 Restart     a child that ends, or no longer answers, is started again after a wait that doubles from FIRST_WAIT_S to
             LONGEST_WAIT_S and falls back after STEADY_S of good health
-Stop        SIGTERM or SIGINT: the last started first, each given time to finish what it does
+Stop        SIGTERM or SIGINT: the last started first (gateway, other services, stores), each given time
+            to finish what it does
 Crash       should this process die, the kernel ends the children (child.py); the next start looks for survivors
 Errors      StackFailedError when a store cannot be started at all, or the migrations fail
 """
@@ -88,9 +89,13 @@ class Supervisor:
         time.sleep(TICK_S)
 
     def _stop(self) -> None:
-        for child in reversed(self._children):
-            child.stop()
-            self._write(error=self._written.error if self._written else None)
+        """End the last service first, since it is the one that calls the others; then those, then the stores."""
+        for together in (self._services[-1:], self._services[:-1][::-1], self._stores[::-1]):
+            for child in together:
+                child.ask_to_stop()
+            for child in together:
+                child.stop()
+                self._write(error=self._written.error if self._written else None)
 
     def _write(self, error: str | None = None) -> None:
         """Tell the world how things stand, when that changed."""
