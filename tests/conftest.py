@@ -42,12 +42,14 @@ def store_home() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres_url(store_home: Path) -> Iterator[str]:
     """Return the URL of the migrated template database; tests want `database_url`, a copy of it."""
-    server = PostgresServer(folder_for(store_home), free_port(), THROWAWAY_SETTINGS)
+    folder = folder_for(store_home)
+    server = PostgresServer(folder, free_port(), THROWAWAY_SETTINGS)
     server.start()
     template_url = ensure_database(server.url(), TEMPLATE)
     migrate(template_url)
     yield template_url
     server.stop()
+    shutil.rmtree(folder.path)  # not always below store_home
 
 
 @pytest.fixture
