@@ -6,6 +6,7 @@ Alone       without Postgres it starts with the catalogue and the model version 
 """
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -103,6 +104,9 @@ def _warm_up(zone: ZoneInfo) -> WarmUp:
 def _lifespan(parts: Parts, closing: AsyncExitStack) -> Lifespan:
     async def watch_models() -> None:
         await parts.catalogue.wait()
+        # A large catalogue is there to stay: no pause of the garbage collector for walking it.
+        gc.collect()
+        gc.freeze()
         await parts.ranking.host.run()
 
     @asynccontextmanager

@@ -122,3 +122,13 @@ def test_item_without_a_name_or_a_category_still_has_words(
 def test_stranger_is_told_what_is_popular(ranker: Ranker, model: ServingModel, bundle_store: Path) -> None:
     reply = ranker.rank(weighted(model, log_popularity=1), request())
     assert {item.reasons[0].text for item in reply.items} == {"Popular right now"}
+
+
+def test_item_the_encoder_does_not_know_is_never_explained_by_it(
+    ranker: Ranker, model: ServingModel, catalogue: Catalogue
+) -> None:
+    like = catalogue.items[catalogue.row_of["wine-fine-0"]]
+    catalogue.upsert([replace(like, item_id="wine-fine-new")])
+    asked = request(Did("coffee-fine-0"), Did("bread-fine-0"), num_items=200)
+    reply = ranker.rank(weighted(model, sequence_log=-1), asked)
+    assert first_reason(reply, "wine-fine-new").because_item_id is None
