@@ -27,7 +27,10 @@ from shared.storage.redis.stream_reader import Backlog, Entry
 BATCH_SIZE = 500
 BLOCK_MS = 500
 CLAIM_IDLE_MS = 5000
+FIRST_CLAIM_IDLE_MS = 500
+"""at the start: what a worker that died just now had in its hands need not wait for long"""
 CLAIM_EVERY_S = 1.0
+CLAIM_SIZE = 2000
 UPKEEP_EVERY_S = 5.0
 MAX_DELIVERIES = 5
 FIRST_BACKOFF_S = 0.1
@@ -102,6 +105,7 @@ class StreamWorker:
         self._stopping = threading.Event()
         self._kept: list[Entry] = []
         self._claim_due_s = 0.0
+        self._claim_idle_ms = FIRST_CLAIM_IDLE_MS
         self._upkeep_due_s = 0.0
         self.turned_at_s = time.monotonic()
         """when the last turn of the loop began"""
@@ -172,9 +176,9 @@ class StreamWorker:
         now_s = time.monotonic()
         if now_s < self._claim_due_s:
             return []
-        found = self._stream.claim_stale(self._consumer, CLAIM_IDLE_MS, BATCH_SIZE)
-        # A full batch says that more are waiting.
-        self._claim_due_s = now_s if len(found) >= BATCH_SIZE else now_s + CLAIM_EVERY_S
+        found = self._stream.claim_stale(self._consumer, self._claim_idle_ms, CLAIM_SIZE)
+        self._claim_idle_ms = CLAIM_IDLE_MS
+        self._claim_due_s = now_s + CLAIM_EVERY_S
         self._figures.claimed.inc(len(found))
         held = self._writer.held()
         return [entry for entry in found if entry.id not in held]

@@ -57,6 +57,7 @@ async def states(stores: Stores, engine: Engine) -> AsyncIterator[UserStates]:
 def claim_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "CLAIM_EVERY_S", 0.0)
     monkeypatch.setattr(loop, "CLAIM_IDLE_MS", 0)
+    monkeypatch.setattr(loop, "FIRST_CLAIM_IDLE_MS", 0)
     monkeypatch.setattr(loop, "BLOCK_MS", 20)
 
 
