@@ -14,6 +14,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -28,8 +29,13 @@ METRICS = ("HR@10", "HR@50", "NDCG@10", "NDCG@50", "MRR", "AUC", "coverage")
 console = Console()
 
 
+def register(app: typer.Typer) -> None:
+    """Add `aisle demo`."""
+    app.command("demo")(run_demo)
+
+
 def run_demo() -> None:
-    """Do every step that is still to do, then show lists, metrics and addresses."""
+    """Start everything on a real shop's log, train, and recommend; what an earlier run did is used again."""
     started = time.monotonic()
     settings = Settings.load()
     run_step("Start the stores and the services", "up")

@@ -93,7 +93,9 @@ class Recommender:
         retrieved = [row_of[codes] for codes in found]
         retrieved.append(self.content.newest_like(scored.history, per_source, allowed_N))
         row_C = np.unique(np.concatenate(retrieved)).astype(np.int32)
-        retrieved_CS = np.stack([np.isin(row_C, rows) for rows in retrieved], axis=1)
+        retrieved_CS = np.zeros((len(row_C), len(retrieved)), np.bool_)
+        for source, rows in enumerate(retrieved):
+            retrieved_CS[np.searchsorted(row_C, rows), source] = True
         return Candidates(row_C, self.matrix(scored, row_C), retrieved_CS)
 
     def candidates_for(self, scored: Scored, row_C: IntArray) -> Candidates:

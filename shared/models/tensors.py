@@ -19,7 +19,7 @@ PAD_CODE = 0
 """Padding reads the vector of item 0; the mask keeps it out of every sum."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class History:
     """One shopper's positive events on items of the vocabulary, oldest first, strictly before `as_of_ms`."""
 

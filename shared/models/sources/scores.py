@@ -1,10 +1,11 @@
 """What a candidate source answers: scores over item codes, dense or sparse, with one interface.
 
 Called by   every source in this folder (makes them), shared/models/recommender.py (reads them)
-Cost        SparseScores costs what the history costs, whatever the size of the catalogue; DenseScores one pass over it
+Cost        a pass or two over the vocabulary, whatever the history: tens of microseconds at 30,000 items
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +17,9 @@ from shared.models.tensors import BoolArray, History
 TYPE_WEIGHT_BY_CODE = np.array([0, 0.3, 0.5, 0.7, 0, 0.5, 1, 0, 0, 0, 0], np.float32)
 """How much an event of each type (EVENT_TYPE_CODES) says about taste; only POSITIVE_TYPES reach a history."""
 DECAY_HALF_LIFE_MS = 30 * 86_400_000
+SAMPLE = 2000
+SPARE = 4
+"""`best_first` looks at about this many times the scores it is asked for"""
 
 
 class SourceScores(Protocol):
@@ -74,20 +78,38 @@ def best_first(score_X: FloatArray, limit: int) -> npt.NDArray[np.int64]:
     """Return the places of the `limit` highest scores, best first; ties by place, so that answers repeat."""
     if len(score_X) <= limit:
         return np.argsort(-score_X, kind="stable")
-    part = np.sort(np.argpartition(-score_X, limit)[:limit])
-    return part[np.argsort(-score_X[part], kind="stable")]
+    high = _high_places(score_X, limit)
+    return high[np.argsort(-score_X[high], kind="stable")[:limit]]
+
+
+def _high_places(score_X: FloatArray, limit: int) -> npt.NDArray[np.int64]:
+    """Return ascending places that hold the `limit` highest scores and not many more.
+
+    A sample of the scores guesses a bound that a few times `limit` reach: comparing is ten times faster than sorting.
+    """
+    sample_S = score_X[:: max(1, len(score_X) // SAMPLE)]
+    wanted = SPARE * limit * len(sample_S) // len(score_X) + 1
+    if wanted < len(sample_S):
+        high = np.flatnonzero(score_X >= np.partition(sample_S, -wanted)[-wanted])
+        if len(high) >= limit:
+            return high
+    bound = np.partition(score_X, -limit)[-limit]
+    return np.flatnonzero(score_X >= bound)
 
 
 def accumulate(code_X: IntArray, weight_X: FloatArray) -> SparseScores:
-    """Sum the weights of equal codes; negative codes are padding and fall away."""
+    """Sum the weights of equal codes in the order given; negative codes are padding and fall away."""
     keep = code_X >= 0
-    code_X, weight_X = code_X[keep], weight_X[keep]
+    if not keep.all():
+        code_X, weight_X = code_X[keep], weight_X[keep]
     if not len(code_X):
         return EMPTY_SCORES
-    order = np.argsort(code_X, kind="stable")
-    code_X = code_X[order]
-    starts = np.flatnonzero(np.r_[True, code_X[1:] != code_X[:-1]])
-    return SparseScores(code_X[starts], np.add.reduceat(weight_X[order], starts))
+    # Counting costs one pass over the vocabulary and is several times faster than sorting thousands of codes.
+    weight_V = np.bincount(code_X, weight_X)
+    seen_V = np.zeros(len(weight_V), np.bool_)
+    seen_V[code_X] = True
+    code_C = np.flatnonzero(seen_V)
+    return SparseScores(code_C.astype(np.int32), weight_V[code_C].astype(np.float32))
 
 
 def taste(history: History, limit: int | None = None) -> SparseScores:
@@ -96,12 +118,18 @@ def taste(history: History, limit: int | None = None) -> SparseScores:
     Time runs from the newest event, not from now, so a shopper who returns after a year is known by what they did last.
     With `limit`, only the heaviest items.
     """
-    if not len(history):
-        return EMPTY_SCORES
-    age_L = (history.at_ms_L[-1] - history.at_ms_L) / DECAY_HALF_LIFE_MS
-    weight_L = (TYPE_WEIGHT_BY_CODE[history.type_L] * np.exp2(-age_L)).astype(np.float32)
-    liked = accumulate(history.code_L, weight_L)
+    liked = _taste(history)
     if limit is None or len(liked.code_C) <= limit:
         return liked
     heaviest = np.sort(best_first(liked.score_C, limit))
     return SparseScores(liked.code_C[heaviest], liked.score_C[heaviest])
+
+
+# Most sources ask for the taste of the same history, one after the other.
+@lru_cache(maxsize=2)
+def _taste(history: History) -> SparseScores:
+    if not len(history):
+        return EMPTY_SCORES
+    age_L = (history.at_ms_L[-1] - history.at_ms_L) / DECAY_HALF_LIFE_MS
+    weight_L = (TYPE_WEIGHT_BY_CODE[history.type_L] * np.exp2(-age_L)).astype(np.float32)
+    return accumulate(history.code_L, weight_L)
