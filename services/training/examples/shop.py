@@ -38,8 +38,9 @@ class Shop:
 def open_shop(files: ShopFiles, now_ms: int | None = None) -> Shop:
     """Clean the events and bring them in order; TooLittleDataError when none is left."""
     catalogue = Catalogue(files.items)
-    cleaned = clean(_with_consent(files), known_items=None, now_ms=now_ms)
-    if not len(cleaned.kept):
+    wanted = _with_consent(files)
+    cleaned = clean(wanted, known_items=None, now_ms=now_ms) if len(wanted) else None
+    if cleaned is None or not len(cleaned.kept):
         raise TooLittleDataError("there are no events to train on")
     return Shop(catalogue, event_log(cleaned.kept, catalogue), files.profiles, cleaned.report)
 

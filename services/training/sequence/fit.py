@@ -8,9 +8,7 @@ Go on       after the evaluation, one short epoch over windows that end in the n
 """
 
 import hashlib
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from services.training.progress import Report, quiet
 from services.training.sequence.config import SequenceConfig
 from services.training.sequence.distributed import Team
 from services.training.sequence.model import ItemKinds, SequenceModel
+from services.training.sequence.repeatable import repeatable
 from services.training.sequence.trainer import SequenceTrainer, TrainingTask
 from services.training.sequence.validation import NextBasketValidation
 from shared.features.catalogue import Catalogue, CodeBook
@@ -163,16 +162,3 @@ def fingerprint(sequences: Sequences, vocabulary: ItemVocabulary, config: Sequen
     for array in (sequences.start_U1, sequences.code_E, sequences.type_E, sequences.at_ms_E, vocabulary.row_V):
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-@contextmanager
-def repeatable(config: SequenceConfig, team: Team) -> Iterator[None]:
-    """While a model is trained: the configured threads, and only operations that give one result."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(config.threads or max(1, (os.cpu_count() or 1) // team.world))
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic)

@@ -1,0 +1,27 @@
+"""While a model is trained, make torch give one result: a fixed number of threads, deterministic operations only.
+
+Called by   services/training/sequence/fit.py
+Threads     sums over several threads are added in another order than over one: equal runs need equal numbers
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from services.training.sequence.config import SequenceConfig
+from services.training.sequence.distributed import Team
+
+
+@contextmanager
+def repeatable(config: SequenceConfig, team: Team) -> Iterator[None]:
+    """While a model is trained: the configured threads, and only operations that give one result."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(config.threads or max(1, (os.cpu_count() or 1) // team.world))
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)

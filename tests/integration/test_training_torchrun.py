@@ -1,0 +1,28 @@
+"""Two processes train the same model as one."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = "tests.unit.training.small_encoder"
+
+
+def losses_of(command: list[str], answer: Path) -> dict[str, list[float]]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    subprocess.run([*command, str(answer)], cwd=ROOT, env=environment, check=True, capture_output=True, timeout=120)
+    loaded: dict[str, list[float]] = json.loads(answer.read_text())
+    return loaded
+
+
+def test_two_gloo_processes_match_the_loss_and_weights_of_one(tmp_path: Path) -> None:
+    alone = losses_of([sys.executable, "-m", PROGRAM], tmp_path / "alone.json")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", PROGRAM]
+    team = losses_of(torchrun, tmp_path / "team.json")
+    assert len(alone["losses"]) == 3
+    assert team["losses"] == pytest.approx(alone["losses"], abs=1e-4)
+    assert team["weights"] == pytest.approx(alone["weights"], abs=1e-2)

@@ -1,0 +1,129 @@
+"""The whole pipeline on the tiny shop, without a database: what it learns, and that it repeats."""
+
+from dataclasses import replace
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from services.training.config import FusionConfig, TrainingConfig
+from services.training.errors import TooLittleDataError
+from services.training.evaluation.offline import METRICS, SLICES
+from services.training.examples.source import ShopFiles, with_event_columns
+from services.training.pipeline import Pipeline, TrainedModel
+from services.training.progress import Progress
+from services.training.sequence.config import SequenceConfig
+from shared.contracts.internal import Profile
+from shared.features.registry import schema_hash
+from shared.models.bundle import load_bundle, write_bundle
+from shared.models.encoder import EncoderConfig
+from shared.models.recommender import HISTORY_SOURCES
+from tests.tiny_shop import SHOPPERS, UNTIL_MS, tiny_items, tiny_log
+
+CONFIG = TrainingConfig(
+    name="tiny",
+    min_item_events=2,
+    content_dim=8,
+    threads=1,
+    sequence=SequenceConfig(EncoderConfig(dim=16, blocks=1, heads=2, max_length=16, dropout=0.1), epochs=2, threads=1),
+    fusion=FusionConfig(per_source=20),
+)
+
+
+class TinySource:
+    """The tiny shop as files."""
+
+    def read(self) -> ShopFiles:
+        """Return its events, products and age bands."""
+        log = tiny_log()
+        items = tiny_items()
+        events = pa.table(
+            {
+                "user_key": [f"u:{user}" for user in log.user_E],
+                "event_id": [f"e{place:05d}" for place in range(len(log.user_E))],
+                "item_id": [items[item].item_id for item in log.item_E],
+                "type": pa.array(log.type_E, pa.int16()),
+                "at_ms": log.at_ms_E,
+                "price": np.array([items[item].price for item in log.item_E], np.float32),
+                "quantity": np.ones(len(log.user_E), np.float32),
+            }
+        )
+        profiles = {f"u:{user}": Profile(age_band=log.age_band_U[user]) for user in range(SHOPPERS)}
+        return ShopFiles(with_event_columns(events), items, profiles)
+
+
+def run(
+    config: TrainingConfig = CONFIG, work: Path | None = None, reports: list[Progress] | None = None
+) -> TrainedModel:
+    report = (reports if reports is not None else []).append
+    model = Pipeline(TinySource(), ZoneInfo("UTC"), config, lambda *_: None, work, report=report).run()
+    assert model is not None
+    return model
+
+
+@pytest.fixture(scope="module")
+def reports() -> list[Progress]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def model(reports: list[Progress]) -> TrainedModel:
+    return run(reports=reports)
+
+
+def test_fused_beats_popularity_and_the_gate_says_so(model: TrainedModel) -> None:
+    score = {row["source"]: row["NDCG@10"] for row in model.evaluation["rows"]}
+    assert score["fused"] > 1.3 * score["popularity"]
+    assert model.verdict.promoted
+    assert "no model serves yet" in model.verdict.summary
+
+
+def test_report_has_every_source_metric_and_slice(model: TrainedModel) -> None:
+    expected = {"fused", "popularity", "content", *HISTORY_SOURCES}
+    assert {row["source"] for row in model.evaluation["rows"]} == expected
+    for part in (model.evaluation, *(model.evaluation[name] for name in SLICES[1:])):
+        assert part["questions"] > 0
+        for row in part["rows"]:
+            assert all(0 <= row[metric] <= 1 for metric in METRICS)
+    assert model.evaluation["items"] == len(tiny_items())
+
+
+def test_repeat_source_finds_repeats_and_never_a_new_product(model: TrainedModel) -> None:
+    repeats, fresh = (
+        {row["source"]: row["NDCG@10"] for row in model.evaluation[name]["rows"]} for name in ("repeats", "new")
+    )
+    assert repeats["repeat"] > 2 * repeats["popularity"]
+    assert fresh["item_cf"] > fresh["repeat"]
+
+
+def test_bundle_loads_and_knows_the_whole_log_after_the_refit(model: TrainedModel, tmp_path: Path) -> None:
+    version = write_bundle(model.contents, tmp_path / "bundle")
+    loaded = load_bundle(tmp_path / "bundle", schema_hash(), version)
+    facts = loaded.contents.facts
+    assert facts.trained_until_ms == int(tiny_log().at_ms_E.max())
+    assert facts.trained_until_ms < UNTIL_MS
+    assert facts.metrics["test"] == model.evaluation
+    assert facts.configuration["seed"] == CONFIG.seed
+
+
+def test_two_runs_give_one_bundle(model: TrainedModel, tmp_path: Path) -> None:
+    assert write_bundle(model.contents, tmp_path / "one") == write_bundle(run().contents, tmp_path / "two")
+
+
+def test_every_step_reports_its_end(reports: list[Progress], model: TrainedModel) -> None:
+    done = {report.step for report in reports if report.done >= report.total}
+    assert {"read and clean", "sequence epoch 1", "sequence epoch 2", "collaborative tables", "evaluation"} <= done
+    assert {"fusion: candidates", "fusion: weights", "refit: sequence epoch 1", "refit: export and encode"} <= done
+
+
+def test_without_a_refit_the_model_ends_before_the_validation_period() -> None:
+    config = replace(CONFIG, refit=False, sequence=replace(CONFIG.sequence, epochs=1))
+    contents = run(config).contents
+    assert contents.facts.trained_until_ms <= int(tiny_log().at_ms_E.max()) - 14 * 86_400_000
+
+
+def test_a_shop_with_too_few_events_is_refused_in_words() -> None:
+    with pytest.raises(TooLittleDataError, match="no item has 100000 events"):
+        run(replace(CONFIG, min_item_events=100_000))
