@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import AwareDatetime, Field, model_validator
 
 from shared.contracts.identifiers import Identifier
-from shared.contracts.strict import PublicModel
+from shared.contracts.strict import InternalModel, PublicModel
 
 MAX_EVENTS_PER_REQUEST = 1000
 MAX_FUTURE_S = 5 * 60
@@ -115,7 +115,7 @@ class EventsReceipt(PublicModel):
     rejected: list[RejectedEvent] = []
 
 
-class StoredEvent(PublicModel):
+class StoredEvent(InternalModel):
     """An event as it travels in the stream and into Postgres: one line, every field resolved.
 
     `event_id` is the client's, with `#n` appended for the n-th line of an event with several items.

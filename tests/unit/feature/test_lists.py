@@ -31,10 +31,10 @@ def ids(entries: list[dict[str, Any]]) -> list[Any]:
     return [entry["item_id"] for entry in entries]
 
 
-def test_items_keep_the_order_of_the_query_and_the_form_of_their_id() -> None:
+async def test_items_keep_the_order_of_the_query_and_the_form_of_their_id() -> None:
     catalogue = Catalogue([item(1, title="cup", price=2.5), item(2, is_integer=False)])
     scored = [ScoredItem("2", 7.0), ScoredItem("1", 3.0)]
-    document = lists_document(ranked(popular={None: scored, "Kitchen": scored[:1]}), catalogue, NOW_MS)
+    document = await lists_document(ranked(popular={None: scored, "Kitchen": scored[:1]}), catalogue, NOW_MS)
     popular = document["lists"]["popular"]
     assert (ids(popular[ALL]), ids(popular["Kitchen"])) == (["2", 1], ["2"])
     assert popular[ALL][1]["item"]["title"] == "cup"
@@ -42,39 +42,39 @@ def test_items_keep_the_order_of_the_query_and_the_form_of_their_id() -> None:
     assert orjson.dumps(document)
 
 
-def test_what_cannot_be_sold_any_more_is_left_out() -> None:
+async def test_what_cannot_be_sold_any_more_is_left_out() -> None:
     catalogue = Catalogue([item(1, stock=0), item(2, deleted=True), item(3)])
     scored = [ScoredItem(str(number), 1.0) for number in (1, 2, 3, 4)]
-    document = lists_document(ranked(trending={None: scored}), catalogue, NOW_MS)
+    document = await lists_document(ranked(trending={None: scored}), catalogue, NOW_MS)
     assert ids(document["lists"]["trending"][ALL]) == [3]
 
 
-def test_a_shop_without_events_has_its_newest_items_as_the_popular_list() -> None:
+async def test_a_shop_without_events_has_its_newest_items_as_the_popular_list() -> None:
     catalogue = Catalogue([item(1), item(2), item(3, stock=0), item(4)])
-    document = lists_document(ranked(popular={None: [ScoredItem("1", 5.0)]}), catalogue, NOW_MS)
+    document = await lists_document(ranked(popular={None: [ScoredItem("1", 5.0)]}), catalogue, NOW_MS)
     popular = document["lists"]["popular"][ALL]
     assert ids(popular) == [1, 4, 2]
     assert [entry["score"] for entry in popular] == [5.0, 0.0, 0.0]
 
 
-def test_an_empty_catalogue_gives_empty_lists() -> None:
-    document = lists_document(ranked(), Catalogue(), NOW_MS)
+async def test_an_empty_catalogue_gives_empty_lists() -> None:
+    document = await lists_document(ranked(), Catalogue(), NOW_MS)
     assert document["lists"] == {name: {ALL: []} for name in ("popular", "trending", "new")}
 
 
-def test_of_a_deep_catalogue_the_broad_categories_have_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_of_a_deep_catalogue_the_broad_categories_have_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job, "CATEGORY_ENTRIES", 5)
     catalogue = Catalogue([item(1), item(2)])
     two = [ScoredItem("1", 2.0), ScoredItem("2", 1.0)]
     by_category: dict[str | None, list[ScoredItem]] = {None: two, "Cups": two, "A": two, "Kitchen": two}
-    lists = lists_document(ranked(popular=by_category), catalogue, NOW_MS)["lists"]["popular"]
+    lists = (await lists_document(ranked(popular=by_category), catalogue, NOW_MS))["lists"]["popular"]
     assert list(lists) == [ALL, "Kitchen", "A"]
 
 
-def test_a_category_named_all_does_not_hide_the_list_of_everything() -> None:
+async def test_a_category_named_all_does_not_hide_the_list_of_everything() -> None:
     catalogue = Catalogue([item(1), item(2)])
     by_category: dict[str | None, list[ScoredItem]] = {None: [ScoredItem("1", 2.0)], ALL: [ScoredItem("2", 1.0)]}
-    lists = lists_document(ranked(trending=by_category), catalogue, NOW_MS)["lists"]["trending"]
+    lists = (await lists_document(ranked(trending=by_category), catalogue, NOW_MS))["lists"]["trending"]
     assert ids(lists[ALL]) == [1]
 
 
