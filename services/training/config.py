@@ -47,7 +47,7 @@ class TrainingConfig:
     """positive events an item needs to enter the vocabulary"""
     validation_days: float = 7.0
     test_days: float = 7.0
-    test_questions: int = 2000
+    test_questions: int = 1500
     early_stopping_questions: int = 1000
     content_dim: int = 64
     refit: bool = True

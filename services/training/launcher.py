@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from services.training.errors import RunActiveError
-from shared.storage.relational.engine import Engine
+from shared.storage.relational.engine import STORAGE_DOWN_ERRORS, Engine
 from shared.storage.relational.runs import RunState, TrainingRun, create_run, get_run, list_runs, update_run
 
 STOP_S = 10.0
@@ -36,6 +36,11 @@ class RunLauncher:
     _active: str | None = field(default=None, init=False)
     _child: asyncio.subprocess.Process | None = field(default=None, init=False)
     _watcher: "asyncio.Task[None] | None" = field(default=None, init=False)
+
+    @property
+    def is_active(self) -> bool:
+        """Return whether a run is going on."""
+        return self._active is not None
 
     async def start(self, wishes: dict[str, Any]) -> TrainingRun:
         """Start a run; the answer is its row, waiting."""
@@ -77,10 +82,10 @@ class RunLauncher:
 
     async def _watch(self, run_id: str, child: asyncio.subprocess.Process) -> None:
         code = await child.wait()
-        self._active = None
         # Postgres may be away just now; the row is put right when this service starts again.
-        with contextlib.suppress(OSError, RuntimeError):
+        with contextlib.suppress(*STORAGE_DOWN_ERRORS):
             await asyncio.to_thread(self._close, run_id, code)
+        self._active = None
 
     def _create(self, run_id: str, wishes: dict[str, Any]) -> TrainingRun:
         with self.engine.begin() as connection:
@@ -97,6 +102,8 @@ class RunLauncher:
     def _fail_left_behind(self) -> None:
         with self.engine.begin() as connection:
             for run in list_runs(connection):
-                if run.config.get(STARTED_BY) == SERVICE and run.state in (RunState.QUEUED, RunState.RUNNING):
+                unfinished = run.state in (RunState.QUEUED, RunState.RUNNING)
+                # A run may have been asked for while this was waiting for Postgres.
+                if unfinished and run.config.get(STARTED_BY) == SERVICE and run.run_id != self._active:
                     reason = "the training service ended; the next run goes on from the checkpoint"
                     update_run(connection, run.run_id, state=RunState.FAILED, error=reason)

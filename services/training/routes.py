@@ -10,16 +10,19 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
+from pydantic import ValidationError
 
 from services.training.errors import RunActiveError
 from services.training.launcher import RunLauncher
 from services.training.run_request import RunAccepted, RunRequest
 from shared.contracts.problems import ProblemCode
-from shared.service.bodies import json_reply, model_reply, read_model
-from shared.service.problems import ProblemError, not_found, unavailable
+from shared.service.bodies import KIB, json_reply, model_reply, parse_body, read_body, require_json
+from shared.service.problems import ProblemError, not_found, unavailable, validation_problem
 from shared.storage.relational.engine import STORAGE_DOWN_ERRORS, Engine
 from shared.storage.relational.model_registry import ModelVersion, current, list_versions
 from shared.storage.relational.runs import TrainingRun, get_run, list_runs
+
+BODY_LIMIT = 16 * KIB
 
 Answer = TypeVar("Answer")
 
@@ -38,8 +41,7 @@ def make_router(training: Training) -> APIRouter:
 
     @router.post("/runs", status_code=202, summary="Train, evaluate and, if it is better, publish a model")
     async def start(request: Request) -> Response:
-        empty = request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers
-        wishes = RunRequest() if empty else await read_model(request, RunRequest)
+        wishes = await _wishes(request)
         try:
             run = await _while_storage_is_up(training.launcher.start(wishes.model_dump(exclude_defaults=True)))
         except RunActiveError as error:
@@ -65,6 +67,18 @@ def make_router(training: Training) -> APIRouter:
         )
 
     return router
+
+
+async def _wishes(request: Request) -> RunRequest:
+    """Return what the body wishes; no body wishes nothing."""
+    body = await read_body(request, BODY_LIMIT)
+    if not body:
+        return RunRequest()
+    require_json(request)
+    try:
+        return RunRequest.model_validate(parse_body(body))
+    except ValidationError as error:
+        raise validation_problem(error, "body") from None
 
 
 async def _query(read: Callable[[], Answer]) -> Answer:

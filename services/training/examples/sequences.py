@@ -85,9 +85,10 @@ def build_sequences(log: EventLog, code_of_row_N: IntArray) -> Sequences:
     positive = log.where(known_E)
     events, user_E = positive.events, positive.user_E
     start_G = group_starts(user_E, events.at_ms_E)
-    stop_G = np.append(start_G[1:], len(user_E)).astype(np.int64)
-    has_next_G = np.append(user_E[start_G[1:]] == user_E[start_G[:-1]], False)
-    next_stop_G = np.where(has_next_G, np.append(stop_G[1:], 0), stop_G) if len(start_G) else stop_G
+    stop_G = np.append(start_G, len(user_E))[1:].astype(np.int64)
+    next_stop_G = np.append(stop_G, 0)[1:]
+    has_next_G = np.append(user_E[start_G], -1)[1:] == user_E[start_G]
+    next_stop_G = np.where(has_next_G, next_stop_G, stop_G)
     size_G = stop_G - start_G
     return Sequences(
         positive.start_U1,

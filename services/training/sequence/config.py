@@ -21,9 +21,9 @@ class SequenceConfig:
     weight_decay: float = 0.01
     warm_up: float = 0.1
     """share of the steps in which the learning rate rises"""
-    max_targets: int = 16
+    max_targets: int = 32
     """items of the next basket that a query learns from, drawn anew every epoch"""
-    negatives: int = 1024
+    negatives: int = 2048
     """draws shared by all queries of a batch"""
     popularity_share: float = 0.5
     """share of the draws that follow popularity; the rest is uniform"""
