@@ -115,7 +115,7 @@ def await_true(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
     ends_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < ends_s, "waited too long"
-        time.sleep(0.005)
+        time.sleep(0.002)
 
 
 def stored_ids(engine: Engine) -> list[str]:

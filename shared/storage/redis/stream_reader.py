@@ -154,10 +154,10 @@ class StreamReader:
         unread = pending = 0
         for stream in self._streams:
             groups: Any = self._client.xinfo_groups(stream)
-            for group in groups:
-                if group["name"] == GROUP.encode():
-                    pending += group["pending"]
-                    unread += self._unread(stream, group)
+            ours = [group for group in groups if group["name"] == GROUP.encode()]
+            # Before the first worker made the group, nobody has read anything.
+            unread += self._unread(stream, ours[0]) if ours else int(self._client.xlen(stream))
+            pending += ours[0]["pending"] if ours else 0
         return Backlog(unread, pending)
 
     def _unread(self, stream: str, group: dict[str, Any]) -> int:
