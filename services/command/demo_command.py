@@ -96,7 +96,8 @@ def show_lists(gateway: ApiClient, users: list[str]) -> None:
 def recommend(gateway: ApiClient, shopper: dict[str, str]) -> dict[str, Any]:
     """Ask for a list with product names and reasons."""
     shape = {"fields": ["title", "price"], "explain": "reasons"}
-    return gateway.post("/recommend", {**shopper, "num_items": NUM_ITEMS, "return": shape})
+    reply: dict[str, Any] = gateway.post("/recommend", {**shopper, "num_items": NUM_ITEMS, "return": shape})
+    return reply
 
 
 def wait_for_change(gateway: ApiClient, visitor: str, before: dict[str, Any]) -> tuple[dict[str, Any], float]:
