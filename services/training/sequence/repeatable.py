@@ -7,6 +7,7 @@ Threads     sums over several threads are added in another order than over one: 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -18,14 +19,15 @@ from services.training.sequence.distributed import Team
 def repeatable(config: SequenceConfig, team: Team) -> Iterator[None]:
     """While a model is trained: the configured threads, and only operations that give one result."""
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    fills = torch.utils.deterministic.fill_uninitialized_memory
+    memory: Any = torch.utils.deterministic  # its attribute is set through a property that the type stubs lack
+    fills = memory.fill_uninitialized_memory
     torch.set_num_threads(config.threads or max(1, (os.cpu_count() or 1) // team.world))
     torch.use_deterministic_algorithms(True)
     # Filling every fresh tensor with NaN would only make reads of unwritten memory equal, and costs a twentieth.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    memory.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic)
-        torch.utils.deterministic.fill_uninitialized_memory = fills
+        memory.fill_uninitialized_memory = fills
