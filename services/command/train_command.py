@@ -26,6 +26,7 @@ TABLES = {
 Data = Annotated[Path | None, typer.Option(help="Parquet folder to learn from; else the shop's Postgres")]
 Epochs = Annotated[int | None, typer.Option(help="of the sequence Transformer")]
 Seed = Annotated[int | None, typer.Option(help="two runs with one seed give the same bundle")]
+Text = Annotated[str | None, typer.Option("--text", help="tfidf, or sentence: needs the extra `text`, and minutes")]
 Name = Annotated[str, typer.Option(help="name of the model")]
 Promote = Annotated[str, typer.Option(help="auto: the promotion gate decides; always; never")]
 
@@ -36,7 +37,12 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    data: Data = None, epochs: Epochs = None, seed: Seed = None, name: Name = "default", promote: Promote = "auto"
+    data: Data = None,
+    epochs: Epochs = None,
+    seed: Seed = None,
+    text: Text = None,
+    name: Name = "default",
+    promote: Promote = "auto",
 ) -> None:
     """Train a model on the shop's events, evaluate it on the last week, and publish it if it is better."""
     from pydantic import ValidationError
@@ -44,7 +50,8 @@ def train(
     from services.training.run_request import RunRequest
 
     try:
-        wishes = RunRequest.model_validate({"name": name, "epochs": epochs, "seed": seed, "promotion": promote})
+        named = {"name": name, "epochs": epochs, "seed": seed, "text_encoder": text, "promotion": promote}
+        wishes = RunRequest.model_validate(named)
     except ValidationError as error:
         first = error.errors()[0]
         raise typer.BadParameter(f"{first['loc'][0]}: {first['msg']}") from None

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from services.training.collaborative.co_visitation import CoVisitationConfig
-from services.training.run_request import Promotion, RunRequest
+from services.training.run_request import Promotion, RunRequest, TextEncoder
 from services.training.sequence.config import SequenceConfig
 
 
@@ -49,6 +49,7 @@ class TrainingConfig:
     test_days: float = 7.0
     test_questions: int = 1500
     early_stopping_questions: int = 1000
+    text_encoder: TextEncoder = "tfidf"
     content_dim: int = 64
     refit: bool = True
     """after the evaluation, learn from the validation and test periods, too"""
@@ -67,6 +68,7 @@ class TrainingConfig:
             "min_item_events": wanted.min_item_events,
             "validation_days": wanted.validation_days,
             "test_days": wanted.test_days,
+            "text_encoder": wanted.text_encoder,
         }
         changes: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
         sequence = self.sequence

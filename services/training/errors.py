@@ -3,6 +3,7 @@
 Tree        TrainingError
             ├── TooLittleDataError    the log holds nothing to learn from, or to ask about
             ├── SourceError           the events cannot be read from where they were said to be
+            ├── NotInstalledError     an optional package is missing
             ├── DivergedError         the loss is not finite
             └── RunActiveError        another run of this install is going on
 Called by   the steps raise; services/training/__main__.py and the `aisle train` command tell
@@ -19,6 +20,10 @@ class TooLittleDataError(TrainingError):
 
 class SourceError(TrainingError):
     """The log cannot be read."""
+
+
+class NotInstalledError(TrainingError):
+    """An optional package is missing."""
 
 
 class DivergedError(TrainingError):

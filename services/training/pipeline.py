@@ -18,7 +18,7 @@ from typing import Any
 from services.training.assemble import Encoder, assemble, facts, in_memory, unweighted
 from services.training.collaborative.tables import CollaborativeTables, fit_tables
 from services.training.config import TrainingConfig
-from services.training.content.tfidf import fit_tfidf
+from services.training.content.fit import fit_content
 from services.training.evaluation.offline import evaluate
 from services.training.examples.encoding import fit_candidate_tables
 from services.training.examples.event_log import EventLog
@@ -90,7 +90,7 @@ class Pipeline:
         if not self.team.leads:
             return None
         tables = self.fit_tables(shop, train, self.report)
-        content = fit_tfidf(shop.catalogue.items, self.config.content_dim, self.config.seed)
+        content = self.fit_content(shop)
         contents = self.assemble(shop, train, fitted.model, tables, content, self.report)
         contents, fusion_report = self.fit_fusion(contents, shop, maker, split)
         questions = self.questions(shop, split.test_from_ms, split.end_ms, self.config.test_questions)
@@ -140,6 +140,11 @@ class Pipeline:
         return fit_tables(
             period.sequences, shop.catalogue, row_V, config.collaborative, config.seed, self.threads, report
         )
+
+    def fit_content(self, shop: Shop) -> ContentVectors:
+        """Encode what every item says of itself."""
+        config = self.config
+        return fit_content(shop.catalogue.items, config.text_encoder, config.content_dim, config.seed, self.report)
 
     def assemble(
         self,

@@ -20,6 +20,7 @@ SHARES = {
     "read and clean": 0.05,
     EPOCH: 0.50,
     "collaborative tables": 0.05,
+    "sentences": 0.0,
     "export and encode": 0.05,
     "fusion: candidates": 0.08,
     "fusion: weights": 0.02,

@@ -11,6 +11,7 @@ from pydantic import Field, StrictInt
 from shared.contracts.strict import PublicModel
 
 Promotion = Literal["auto", "always", "never"]
+TextEncoder = Literal["tfidf", "sentence"]
 Days = Annotated[float, Field(gt=0, le=366)]
 
 
@@ -23,6 +24,7 @@ class RunRequest(PublicModel):
     min_item_events: Annotated[StrictInt, Field(ge=1, le=10_000)] | None = None
     validation_days: Days | None = None
     test_days: Days | None = None
+    text_encoder: TextEncoder | None = Field(default=None, description="sentence needs the extra `text` and minutes")
     promotion: Promotion = Field(default="auto", description="auto: the gate decides")
 
 

@@ -20,7 +20,6 @@ from services.feature.main import create_app
 from services.ranking.shopper import shopper_of
 from services.training.assemble import in_memory
 from services.training.config import CollaborativeConfig, TrainingConfig
-from services.training.content.tfidf import fit_tfidf
 from services.training.examples.postgres_source import PostgresSource
 from services.training.examples.queries import QueryMaker, Question
 from services.training.examples.shop import Shop, open_shop
@@ -132,8 +131,7 @@ def training(feature: FastAPI, engine: Engine) -> TrainingSide:
     period = pipeline.period(shop, shop.log.last_ms + 1)
     model = new_model(period.sequences, shop.catalogue, period.vocabulary, CONFIG.sequence)
     tables = pipeline.fit_tables(shop, period, lambda _: None)
-    content = fit_tfidf(shop.catalogue.items, CONFIG.content_dim, CONFIG.seed)
-    contents = pipeline.assemble(shop, period, model, tables, content, lambda _: None)
+    contents = pipeline.assemble(shop, period, model, tables, pipeline.fit_content(shop), lambda _: None)
     recommender = Recommender(in_memory(contents), shop.catalogue)
     return TrainingSide(shop, QueryMaker(shop.log, shop.catalogue, shop.profiles, ZONE), recommender)
 
