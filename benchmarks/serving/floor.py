@@ -12,9 +12,9 @@ import aiohttp
 import orjson
 import uvicorn
 from fastapi import FastAPI, Request, Response
-from shared.storage.redis.connection import async_client
 
 from shared.contracts.recommendation import RecommendRequest
+from shared.storage.redis.clients import async_client
 
 STATE_EVENTS = 512
 
