@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
 import pytest
 from fastapi import FastAPI
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -25,22 +24,18 @@ from services.training.publish import ModelStore, publish
 from services.training.run import RunOutcome, RunPlace, recorded_run
 from services.training.run_record import RunRecord
 from services.training.work_folder import only_run
-from shared.contracts.users import User
 from shared.features.registry import schema_hash
 from shared.models.bundle import load_bundle
 from shared.models.bundle_store import fetch_bundle
 from shared.service.settings import Settings
 from shared.storage.redis.change_stream import BEGINNING, ChangeStream
 from shared.storage.redis.clients import async_client
-from shared.storage.relational.bulk_import import bulk_import
-from shared.storage.relational.catalogue import upsert_items
 from shared.storage.relational.model_registry import current, get_version
 from shared.storage.relational.runs import RunState, create_run, get_run
-from shared.storage.relational.users import upsert_users
 from tests.asgi_client import call
+from tests.integration.training_support import fill_with_tiny_shop
 from tests.tiny_bundle import tiny_contents
-from tests.tiny_shop import SHOPPERS, tiny_items, tiny_log
-from tests.unit.training.test_pipeline import CONFIG, TinySource
+from tests.unit.training.test_pipeline import CONFIG
 
 RUN_TIMEOUT_S = 150.0
 
@@ -48,12 +43,7 @@ RUN_TIMEOUT_S = 150.0
 @pytest.fixture
 def tiny_database(engine: Engine) -> Engine:
     """Return a database that holds the tiny shop."""
-    log = tiny_log()
-    events = TinySource().read().events
-    with engine.begin() as connection:
-        upsert_items(connection, tiny_items())
-        upsert_users(connection, [User(user_id=str(user), age_band=log.age_band_U[user]) for user in range(SHOPPERS)])
-        bulk_import(connection, events.set_column(8, "context", pa.nulls(len(events), pa.string())))
+    fill_with_tiny_shop(engine)
     return engine
 
 

@@ -1,6 +1,7 @@
 """The whole pipeline on the tiny shop, without a database: what it learns, and that it repeats."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -8,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from services.training.assemble import in_memory
 from services.training.config import FusionConfig, TrainingConfig
 from services.training.errors import TooLittleDataError
 from services.training.evaluation.offline import METRICS, SLICES
@@ -16,10 +18,16 @@ from services.training.pipeline import Pipeline, TrainedModel
 from services.training.progress import Progress
 from services.training.sequence.config import SequenceConfig
 from shared.contracts.internal import Profile
+from shared.contracts.recommendation import Budget, Context
+from shared.features.candidates import Query
+from shared.features.catalogue import Catalogue
+from shared.features.context import context_features
+from shared.features.events import EMPTY_WINDOW
 from shared.features.registry import schema_hash
+from shared.features.user import NO_FEATURES, UserFeatures
 from shared.models.bundle import load_bundle, write_bundle
 from shared.models.encoder import EncoderConfig
-from shared.models.recommender import HISTORY_SOURCES
+from shared.models.recommender import HISTORY_SOURCES, Recommender
 from tests.tiny_shop import SHOPPERS, UNTIL_MS, tiny_items, tiny_log
 
 CONFIG = TrainingConfig(
@@ -30,6 +38,9 @@ CONFIG = TrainingConfig(
     sequence=SequenceConfig(EncoderConfig(dim=16, blocks=1, heads=2, max_length=16, dropout=0.1), epochs=2, threads=1),
     fusion=FusionConfig(per_source=20),
 )
+
+
+SHOP = Catalogue(tiny_items())
 
 
 class TinySource:
@@ -127,3 +138,36 @@ def test_without_a_refit_the_model_ends_before_the_validation_period() -> None:
 def test_a_shop_with_too_few_events_is_refused_in_words() -> None:
     with pytest.raises(TooLittleDataError, match="no item has 100000 events"):
         run(replace(CONFIG, min_item_events=100_000))
+
+
+def score_of(model: TrainedModel, item_id: str, query: Query) -> float:
+    """Return the fused score of one product, against an average candidate."""
+    recommender = Recommender(in_memory(model.contents), SHOP)
+    candidates = recommender.candidates_for(recommender.start(query), SHOP.rows([item_id]))
+    return float(recommender.score(candidates)[0])
+
+
+def query_of(context: Context, user: UserFeatures = NO_FEATURES) -> Query:
+    return Query(EMPTY_WINDOW, user, context_features(context, UNTIL_MS, UTC), None, UNTIL_MS)
+
+
+def test_trained_model_offers_coffee_in_the_morning_and_wine_in_the_evening(model: TrainedModel) -> None:
+    morning, evening = (query_of(Context(local_time=datetime(2026, 11, 1, hour, tzinfo=UTC))) for hour in (8, 19))
+    assert score_of(model, "coffee-plain-0", morning) > score_of(model, "coffee-plain-0", evening)
+    assert score_of(model, "wine-plain-0", morning) < score_of(model, "wine-plain-0", evening)
+
+
+def test_trained_model_heeds_a_budget_it_never_saw_in_the_log(model: TrainedModel) -> None:
+    free, poor, rich = (
+        query_of(Context(budget=budget)) for budget in (None, Budget(max=20.0), Budget(min=300.0, max=1000.0))
+    )
+    assert score_of(model, "chairs-fine-4", poor) < score_of(model, "chairs-fine-4", free)
+    assert score_of(model, "coffee-plain-0", poor) == score_of(model, "coffee-plain-0", free)
+    assert score_of(model, "coffee-plain-0", rich) < score_of(model, "coffee-plain-0", free)
+
+
+def test_trained_model_follows_the_category_that_a_shopper_prefers(model: TrainedModel) -> None:
+    fond = replace(NO_FEATURES, category_preference={"lamps": 0.8, "bread": 0.2})
+    plain, drawn = query_of(Context()), query_of(Context(), fond)
+    assert score_of(model, "lamps-plain-0", drawn) > score_of(model, "lamps-plain-0", plain)
+    assert score_of(model, "wine-plain-0", drawn) == score_of(model, "wine-plain-0", plain)
