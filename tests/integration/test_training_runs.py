@@ -240,3 +240,15 @@ async def test_runs_left_behind_by_an_earlier_life_are_marked(engine: Engine, tm
     assert left is not None
     assert other is not None
     assert (left.state, other.state) == (RunState.FAILED, RunState.QUEUED)
+
+
+async def test_a_run_that_has_just_begun_is_not_taken_for_one_left_behind(engine: Engine, tmp_path: Path) -> None:
+    launcher = RunLauncher(engine, tmp_path, ("/bin/sh", "-c", "sleep 60"))
+    begun = await launcher.start({})
+    await launcher.recover()
+    with engine.connect() as connection:
+        row = get_run(connection, begun.run_id)
+    assert row is not None
+    assert row.state == RunState.QUEUED
+    await launcher.stop()
+    assert not launcher.is_active
