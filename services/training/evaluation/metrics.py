@@ -19,8 +19,9 @@ def middle_ranks(score_C: npt.NDArray[np.float32], place_T: npt.NDArray[np.int64
     """
     known_T = place_T >= 0
     target_T = score_C[place_T[known_T]]
-    above_T = (score_C[None, :] > target_T[:, None]).sum(axis=1)
-    equal_T = (score_C[None, :] == target_T[:, None]).sum(axis=1) - 1
+    # One pass for each target: count_nonzero reads a mask many times faster than a sum along an axis does.
+    above_T = np.array([np.count_nonzero(score_C > target) for target in target_T], np.float64)
+    equal_T = np.array([np.count_nonzero(score_C == target) for target in target_T], np.float64) - 1
     rank_T = np.full(len(place_T), (len(score_C) + num_items - 1) / 2)
     rank_T[known_T] = above_T + equal_T / 2
     return np.sort(rank_T)

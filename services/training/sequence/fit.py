@@ -82,7 +82,7 @@ def go_on(
     with repeatable(once, Team()):
         model = grown_model(fitted, catalogue, vocabulary, config)
         task = TrainingTask(sequences, vocabulary.count_V, "", from_ms)
-        SequenceTrainer(model, task, once, lambda _: 0.0, report=report, step_name="sequence").run()
+        SequenceTrainer(model, task, once, None, report=report, step_name="sequence").run()
     return model
 
 

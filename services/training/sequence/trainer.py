@@ -52,7 +52,8 @@ class EpochResult:
 
     loss: float
     """mean over the queries of all processes"""
-    validation: float
+    validation: float | None
+    """None when nothing is held out: then the newest weights are the best"""
 
 
 @dataclass
@@ -74,7 +75,7 @@ class SequenceTrainer:
         model: SequenceModel,
         task: TrainingTask,
         config: SequenceConfig,
-        validate: Validate,
+        validate: Validate | None,
         team: Team = Team(),  # noqa: B008 - frozen
         checkpoints: Path | None = None,
         report: Report = quiet,
@@ -117,9 +118,9 @@ class SequenceTrainer:
             queries += len(batch.row_Q)
             progress.advance(len(window_B2), f"loss {loss_sum / max(queries, 1):.3f}")
         loss = self.team.total([loss_sum])[0] / max(queries, 1)
-        score = self.validate(self.model)
+        score = self.validate(self.model) if self.validate else None
         self._remember(EpochResult(loss, score))
-        progress.finish(f"loss {loss:.3f}, validation NDCG@10 {score:.4f}")
+        progress.finish(f"loss {loss:.3f}" + ("" if score is None else f", validation NDCG@10 {score:.4f}"))
 
     def _step(self, batch: TrainingBatch, random: np.random.Generator) -> float:
         """Take one step; return the summed loss of this process's share of the queries."""
@@ -144,8 +145,9 @@ class SequenceTrainer:
         state = self.state
         state.epochs_done += 1
         state.losses.append(result.loss)
-        if result.validation > state.best_score:
-            state.best_score, state.epochs_without_gain = result.validation, 0
+        if result.validation is None or result.validation > state.best_score:
+            state.best_score = state.best_score if result.validation is None else result.validation
+            state.epochs_without_gain = 0
             state.best_model = copy.deepcopy(self.model.state_dict())
         else:
             state.epochs_without_gain += 1
