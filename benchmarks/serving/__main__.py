@@ -4,7 +4,7 @@ In          a platform started by `make demo` or `aisle up`, with a trained mode
 Out         benchmarks/results/serving.json and a table; exit code 1 when a personal run was degraded beyond 0.1 %
 Personal    every request carries coordinates never sent before, so no list can come from a cache
 Cached      the same few requests over and over, computed once before the clock starts
-Warm        the shoppers' online state is read into Redis before the clock starts, as in a shop that runs since yesterday
+Warm        the shoppers' online state is read into Redis before the clock starts, as in a shop that has been running
 """
 
 import argparse
