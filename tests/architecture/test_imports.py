@@ -31,7 +31,8 @@ def test_ranking_process_does_not_load_torch() -> None:
 
 def test_importing_every_service_starts_no_thread_and_opens_no_socket() -> None:
     code = (
-        "import threading, os, services.gateway.main, services.feature.main, services.ranking.main, services.training.main; "
+        "import threading, os, services.gateway.main, services.feature.main; "
+        "import services.ranking.main, services.training.main; "
         "sockets = [os.readlink(f'/proc/self/fd/{fd}') for fd in os.listdir('/proc/self/fd') "
         "if os.path.lexists(f'/proc/self/fd/{fd}')]; "
         "print(threading.active_count(), sum(name.startswith('socket:') for name in sockets))"
