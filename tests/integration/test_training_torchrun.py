@@ -14,7 +14,9 @@ PROGRAM = "tests.unit.training.small_encoder"
 
 def losses_of(command: list[str], answer: Path) -> dict[str, list[float]]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    subprocess.run([*command, str(answer)], cwd=ROOT, env=environment, check=True, capture_output=True, timeout=120)
+    command = [*command, str(answer)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
     loaded: dict[str, list[float]] = json.loads(answer.read_text())
     return loaded
 
