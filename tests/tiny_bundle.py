@@ -85,6 +85,7 @@ def tiny_contents(
         content=ContentVectors(text_vectors(items)),
         encodings=encodings(items, log, until_ms).to_json(),
         fusion=fusion(weights),
+        stranger_fusion=fusion(weights),
     )
 
 

@@ -21,6 +21,7 @@ TABLES = {
     "": "all targets",
     "repeats": "what the shopper had bought before",
     "new": "what the shopper had never bought",
+    "strangers": "all targets, the shopper unknown",
 }
 
 Data = Annotated[Path | None, typer.Option(help="Parquet folder to learn from; else the shop's Postgres")]

@@ -60,7 +60,7 @@ class Ranker:
         rules = rules_of(request, shopper.window, model.consumables, wanted)
         watch.lap("filter")
         choice = self._choose(model.recommender, scored, rules, request, watch)
-        score_C = model.recommender.score(choice.candidates)
+        score_C = model.recommender.score(scored, choice.candidates)
         best = best_first(score_C, request.num_items)
         watch.lap("fuse")
         items = self._items(model.recommender, scored, take(choice.candidates, best), score_C[best], request)

@@ -79,7 +79,7 @@ class _Evidence:
         self._recommender, self._scored, self._listed = recommender, scored, listed
         self._catalogue: Catalogue = recommender.catalogue
         self._window = scored.query.window
-        contributions_CF = recommender.contents.fusion.contributions(listed.matrix_CF)
+        contributions_CF = recommender.fusion_for(scored).contributions(listed.matrix_CF)
         self._part_CP = contributions_CF @ part_columns(recommender.fusion_names)
         self._tellers: dict[str, Callable[[int], Reason | None]] = {
             "sequence": lambda place: self._because(self._nearest_by_encoder[place]),

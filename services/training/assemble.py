@@ -46,7 +46,7 @@ def assemble(
     encodings: CandidateTables,
     fusion: Fusion,
 ) -> BundleContents:
-    """Return the model; `content` has a vector for each row of the catalogue."""
+    """Return the model; `content` has a vector for each row of the catalogue, one fusion serves everybody yet."""
     return BundleContents(
         facts=facts,
         item_ids=tuple(catalogue.items[row].item_id for row in row_V.tolist()),
@@ -63,6 +63,7 @@ def assemble(
         content=content,
         encodings=encodings.to_json(),
         fusion=fusion,
+        stranger_fusion=fusion,
     )
 
 

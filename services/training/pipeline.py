@@ -19,6 +19,7 @@ from services.training.assemble import Encoder, assemble, facts, in_memory, unwe
 from services.training.collaborative.tables import CollaborativeTables, fit_tables
 from services.training.config import TrainingConfig
 from services.training.content.fit import fit_content
+from services.training.errors import TooLittleDataError
 from services.training.evaluation.offline import evaluate
 from services.training.examples.encoding import fit_candidate_tables
 from services.training.examples.event_log import EventLog
@@ -165,20 +166,28 @@ class Pipeline:
         contents = assemble(about, shop.catalogue, row_V, encoder, tables, content, encodings, unweighted(()))
         names = Recommender(in_memory(contents), shop.catalogue).fusion_names
         progress.finish()
-        return replace(contents, fusion=unweighted(names))
+        return replace(contents, fusion=unweighted(names), stranger_fusion=unweighted(names))
 
     def fit_fusion(
         self, contents: BundleContents, shop: Shop, maker: QueryMaker, split: TimeSplit
     ) -> tuple[BundleContents, dict[str, Any]]:
-        """Fit the fusion's weights on the validation period."""
+        """Fit the fusion's weights on the validation period: of shoppers as they were known, and of strangers."""
         config = self.config.fusion
         recommender = Recommender(in_memory(contents), shop.catalogue)
         questions = self.questions(shop, split.validation_from_ms, split.test_from_ms, config.questions)
-        examples = collect_examples(recommender, maker, questions, config.per_source, self.report)
+        examples = collect_examples(recommender, maker.query, questions, config.per_source, self.report)
         progress = StepProgress("fusion: weights", 1, "fit", self.report)
         fusion, fit = fit_fusion(examples, config.l2)
         progress.finish(f"loss {fit.loss:.3f} of {fit.loss_uniform:.3f}")
-        return replace(contents, fusion=fusion), vars(fit)
+        report = under("strangers", self.report)
+        try:
+            examples = collect_examples(recommender, maker.stranger, questions, config.per_source, report)
+        except TooLittleDataError:
+            # Nothing popular was ever bought: strangers get the weights that are there.
+            return replace(contents, fusion=fusion, stranger_fusion=fusion), {"known": vars(fit)}
+        stranger_fusion, stranger_fit = fit_fusion(examples, config.l2)
+        contents = replace(contents, fusion=fusion, stranger_fusion=stranger_fusion)
+        return contents, {"known": vars(fit), "stranger": vars(stranger_fit)}
 
     def evaluate(
         self, contents: BundleContents, shop: Shop, maker: QueryMaker, questions: Sequence[Question]
@@ -209,7 +218,8 @@ class Pipeline:
             self.config.sequence,
             report,
         )
-        return replace(self.assemble(shop, whole, newest, tables, content, report), fusion=contents.fusion)
+        refitted = self.assemble(shop, whole, newest, tables, content, report)
+        return replace(refitted, fusion=contents.fusion, stranger_fusion=contents.stranger_fusion)
 
     def describe(
         self,

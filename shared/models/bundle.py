@@ -23,7 +23,7 @@ from shared.models.golden import golden_answers, same_answers
 from shared.models.sources.sequence import open_session
 from shared.models.tables import Array, ContentVectors, ItemNeighbours, Popularity, SampleHistories, SvdFactors, Table
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 ITEM_TABLE = "item_table.npy"
 TABLES = "tables.safetensors"
@@ -78,6 +78,8 @@ class BundleContents:
     encodings: dict[str, Any]
     """shared.features.candidates.CandidateTables, as its to_json wrote them"""
     fusion: Fusion
+    stranger_fusion: Fusion
+    """the weights for shoppers without a history: most columns say nothing of them, so the others must say more"""
     golden: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -110,7 +112,7 @@ def write_bundle(contents: BundleContents, folder: Path) -> str:
         "content_ids": contents.content_ids,
         "max_length": contents.max_length,
     }
-    written: tuple[object, ...] = (vocabulary, contents.encodings, contents.fusion.to_json(), golden)
+    written: tuple[object, ...] = (vocabulary, contents.encodings, _fusions(contents), golden)
     for name, value in zip(JSON_FILES, written, strict=True):
         (folder / name).write_bytes(canonical_json(value))
     (folder / ENCODER).write_bytes(contents.encoder)
@@ -202,7 +204,8 @@ def _read_contents(folder: Path, facts: BundleFacts) -> BundleContents:
             encoder=(folder / ENCODER).read_bytes(),
             item_VD=np.load(folder / ITEM_TABLE, mmap_mode="r", allow_pickle=False),
             encodings=encodings,
-            fusion=Fusion.from_json(fusion),
+            fusion=Fusion.from_json(fusion["known"]),
+            stranger_fusion=Fusion.from_json(fusion["stranger"]),
             golden=golden,
             **tables,
         )
@@ -229,8 +232,12 @@ def _check_values(contents: BundleContents) -> None:
                 raise BundleError("values", f"{TABLES}: {name} is not finite")
     if not np.isfinite(contents.item_VD).all():
         raise BundleError("values", f"{ITEM_TABLE} is not finite")
-    if not np.isfinite(contents.fusion.weight_F).all():
+    if not all(np.isfinite(fusion.weight_F).all() for fusion in (contents.fusion, contents.stranger_fusion)):
         raise BundleError("values", "fusion.json is not finite")
+
+
+def _fusions(contents: BundleContents) -> dict[str, object]:
+    return {"known": contents.fusion.to_json(), "stranger": contents.stranger_fusion.to_json()}
 
 
 def _open_encoder(model: bytes) -> onnxruntime.InferenceSession:

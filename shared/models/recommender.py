@@ -17,6 +17,7 @@ from shared.features.events import FloatArray, IntArray
 from shared.models.bundle import Bundle, BundleContents
 from shared.models.columns import COLUMNS_PER_SOURCE, source_columns, source_names
 from shared.models.content import ContentIndex
+from shared.models.fusion import Fusion
 from shared.models.rows import RowMap
 from shared.models.sources.neighbours import NeighbourSource
 from shared.models.sources.popularity import PopularityScores, PopularitySource
@@ -115,9 +116,13 @@ class Recommender:
         matrix_CF[:, width + 1 :] = self.features.matrix(row_C, scored.query)
         return matrix_CF
 
-    def score(self, candidates: Candidates) -> FloatArray:
+    def fusion_for(self, scored: Scored) -> Fusion:
+        """Return the weights that fit the shopper: known by a history, or a stranger."""
+        return self.contents.fusion if len(scored.history) else self.contents.stranger_fusion
+
+    def score(self, scored: Scored, candidates: Candidates) -> FloatArray:
         """Return the fused score of each candidate."""
-        return self.contents.fusion.score(candidates.matrix_CF)
+        return self.fusion_for(scored).score(candidates.matrix_CF)
 
     def because(self, scored: Scored, source: str, row_C: IntArray) -> IntArray:
         """Return for each row the history item (its row) that spoke most for it in a neighbour source, else -1."""

@@ -73,7 +73,7 @@ class ListMaker:
 
     def _fused(self, scored: Scored) -> ScoredItems:
         candidates = self._recommender.retrieve(scored, self._per_source)
-        score_C = self._recommender.score(candidates)
+        score_C = self._recommender.score(scored, candidates)
         score_N = self._tail_N.copy()
         # The tail ends at 1, so the least candidate stands above it.
         score_N[candidates.row_C] = score_C - score_C.min(initial=0) + 2

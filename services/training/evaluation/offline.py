@@ -4,7 +4,8 @@ Called by   services/training/pipeline.py, services/training/rival.py (the servi
 Protocol    split by time; one question a basket; the past strictly before it, events of the test period included, as
             serving would know them; every item of the catalogue competes, no negatives are sampled
 Slices      all: every target. repeats: only targets the shopper had before. new: only targets the shopper never had, in
-            a list without what the shopper had, as `repeat: hide_bought` serves it
+            a list without what the shopper had, as `repeat: hide_bought` serves it. strangers: every target, asked as
+            if the shopper were new
 Dimensions  T targets of a question
 """
 
@@ -23,6 +24,7 @@ from shared.features.events import IntArray
 from shared.models.recommender import Recommender
 
 SLICES = ("all", "repeats", "new")
+NOTHING_BOUGHT: IntArray = np.empty(0, np.int32)
 METRICS: dict[str, Callable[[Ranks, int], float]] = {
     "HR@10": lambda rank_T, items: hit_rate(rank_T, 10),
     "HR@50": lambda rank_T, items: hit_rate(rank_T, 50),
@@ -78,10 +80,10 @@ class Scoreboard:
 
     def as_json(self) -> dict[str, Any]:
         """Return a table of all targets, and one for each further slice."""
-        tables = {name: self._table(name) for name in SLICES}
+        tables = {name: self.table(name) for name in SLICES}
         return {**tables.pop("all"), **tables}
 
-    def _table(self, name: str) -> dict[str, Any]:
+    def table(self, name: str) -> dict[str, Any]:
         """Return the means of one slice; coverage: the share of the catalogue in the first ten places of any list."""
         tallies = self._tally[name]
         rows = [{"source": source, **tally.means()} for source, tally in tallies.items()]
@@ -104,15 +106,19 @@ def evaluate(
     """Return the report that goes into the manifest; with `only_main`, of the fused list and the floor alone."""
     progress = StepProgress("evaluation", len(questions), "questions", report)
     lists = ListMaker(recommender, per_source)
-    board = Scoreboard(len(recommender.catalogue))
+    board, strangers = Scoreboard(len(recommender.catalogue)), Scoreboard(len(recommender.catalogue))
     for question in questions:
         scored = recommender.start(maker.query(question))
         found = lists.main(scored) if only_main else lists.all(scored)
         board.add(found, question.target_row_T, maker.bought_before(question))
+        if not only_main:
+            lists_of_stranger = lists.main(recommender.start(maker.stranger(question)))
+            strangers.add(lists_of_stranger, question.target_row_T, NOTHING_BOUGHT)
         progress.advance()
     return {
         "protocol": "next basket, split by time, full ranking of the catalogue, no sampled negatives",
         "items": len(recommender.catalogue),
         "per_source": per_source,
         **board.as_json(),
+        "strangers": strangers.table("all"),
     }

@@ -20,8 +20,8 @@ from shared.contracts.recommendation import Context
 from shared.features.candidates import Query
 from shared.features.catalogue import Catalogue
 from shared.features.context import context_features
-from shared.features.events import EventWindow, IntArray, events_before
-from shared.features.user import user_features
+from shared.features.events import EMPTY_WINDOW, EventWindow, IntArray, events_before
+from shared.features.user import NO_FEATURES, user_features
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,11 @@ class QueryMaker:
             self.profiles.get(self.log.user_keys[question.user]),
             question.as_of_ms,
         )
+
+    def stranger(self, question: Question) -> Query:
+        """Return what serving would have known had the shopper been new: the moment and the place, nothing else."""
+        context = context_features(question.context, question.as_of_ms, self.zone)
+        return Query(EMPTY_WINDOW, NO_FEATURES, context, None, question.as_of_ms)
 
     def bought_before(self, question: Question) -> IntArray:
         """Return the rows that the shopper was positive about at any time before, also outside the window."""

@@ -6,14 +6,15 @@ Candidates  shared.models.recommender.Recommender.retrieve, the code that serves
 Dimensions  Q questions, C candidates of all questions in a row, F columns of the fusion
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from services.training.errors import TooLittleDataError
-from services.training.examples.queries import QueryMaker, Question
+from services.training.examples.queries import Question
 from services.training.progress import Report, StepProgress, quiet
+from shared.features.candidates import Query
 from shared.features.events import FloatArray, LongArray
 from shared.models.recommender import Recommender
 from shared.models.tensors import BoolArray
@@ -36,7 +37,7 @@ class FusionExamples:
 
 def collect_examples(
     recommender: Recommender,
-    maker: QueryMaker,
+    ask: Callable[[Question], Query],
     questions: Sequence[Question],
     per_source: int,
     report: Report = quiet,
@@ -45,7 +46,7 @@ def collect_examples(
     progress = StepProgress("fusion: candidates", len(questions), "questions", report)
     matrices, bought, sizes = [], [], [0]
     for question in questions:
-        candidates = recommender.retrieve(recommender.start(maker.query(question)), per_source)
+        candidates = recommender.retrieve(recommender.start(ask(question)), per_source)
         bought_C = np.isin(candidates.row_C, question.target_row_T)
         if bought_C.any():
             matrices.append(candidates.matrix_CF)

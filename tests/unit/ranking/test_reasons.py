@@ -19,7 +19,7 @@ from tests.unit.ranking.requests import Did, request, state
 
 def weighted(model: ServingModel, **weights: float) -> ServingModel:
     """Return the model with a fusion that knows only these columns."""
-    contents = replace(model.recommender.contents, fusion=fusion(weights))
+    contents = replace(model.recommender.contents, fusion=fusion(weights), stranger_fusion=fusion(weights))
     model.recommender.contents = contents
     return model
 

@@ -143,8 +143,8 @@ def test_a_shop_with_too_few_events_is_refused_in_words() -> None:
 def score_of(model: TrainedModel, item_id: str, query: Query) -> float:
     """Return the fused score of one product, against an average candidate."""
     recommender = Recommender(in_memory(model.contents), SHOP)
-    candidates = recommender.candidates_for(recommender.start(query), SHOP.rows([item_id]))
-    return float(recommender.score(candidates)[0])
+    scored = recommender.start(query)
+    return float(recommender.score(scored, recommender.candidates_for(scored, SHOP.rows([item_id])))[0])
 
 
 def query_of(context: Context, user: UserFeatures = NO_FEATURES) -> Query:
