@@ -251,7 +251,7 @@ class Catalogue:
 
     def rows(self, item_ids: Sequence[str]) -> IntArray:
         """Return the row of each id, -1 for ids the catalogue does not know."""
-        return np.fromiter((self.row_of.get(item_id, -1) for item_id in item_ids), np.int32, len(item_ids))
+        return np.array([self.row_of.get(item_id, -1) for item_id in item_ids], np.int32)
 
     def public_id(self, row: int) -> str | int:
         """Return an item's id as the shop writes it."""

@@ -33,6 +33,7 @@ class ContentIndex:
         self._category_mean: dict[str, FloatArray] = {}
         self._vector_ND: FloatArray = np.empty((0, self._vector_MD.shape[1]), np.float32)
         self._new_row: IntArray = np.empty(0, np.int32)
+        self._new_vector: FloatArray = self._vector_ND
         self._extend()
 
     def likeness(self, history: History, row_C: IntArray) -> FloatArray:
@@ -44,9 +45,12 @@ class ContentIndex:
     def newest_like(self, history: History, limit: int, allowed_N: BoolArray | None) -> IntArray:
         """Return new items, most alike first; without a history the newest."""
         self._extend()
-        row_C = self._new_row if allowed_N is None else self._new_row[allowed_N[self._new_row]]
+        row_C, vector_CD = self._new_row, self._new_vector
+        if allowed_N is not None:
+            keep_C = allowed_N[row_C]
+            row_C, vector_CD = row_C[keep_C], vector_CD[keep_C]
         wanted_D = self._wanted(history)
-        return row_C[:limit] if wanted_D is None else row_C[best_first(self._vector_ND[row_C] @ wanted_D, limit)]
+        return row_C[:limit] if wanted_D is None else row_C[best_first(vector_CD @ wanted_D, limit)]
 
     def nearest(self, row: int, limit: int) -> tuple[IntArray, FloatArray]:
         """Return the rows most like one row, and their cosine."""
@@ -80,6 +84,7 @@ class ContentIndex:
         created_N = self._catalogue.created_ms_N
         new_row = np.flatnonzero((self._rows.code_of_row_N < 0) & (created_N > self._new_since_ms))
         self._new_row = new_row[np.argsort(-created_N[new_row], kind="stable")][:MAX_NEW].astype(np.int32)
+        self._new_vector = self._vector_ND[self._new_row]
 
     def _mean_of_leaf(self, leaf: int) -> FloatArray:
         name = self._catalogue.categories.names[leaf]

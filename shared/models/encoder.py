@@ -74,19 +74,23 @@ class Block(nn.Module):
         )
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x_BLD: Tensor, bias_BHLL: Tensor) -> Tensor:
-        x_BLD = x_BLD + self.dropout(self.attend(self.attention_norm(x_BLD), bias_BHLL))
-        residual: Tensor = x_BLD + self.dropout(self.feed(self.feed_norm(x_BLD)))
+    def forward(self, x_BLD: Tensor, bias_BHLL: Tensor, only_newest: bool = False) -> Tensor:
+        """Return x_BLD after the block; with `only_newest`, only its last event, [B, 1, D]."""
+        asking_BQD = x_BLD[:, -1:] if only_newest else x_BLD
+        bias_BHQL = bias_BHLL[:, :, -1:] if only_newest else bias_BHLL
+        asking_BQD = asking_BQD + self.dropout(self.attend(self.attention_norm(x_BLD), bias_BHQL))
+        residual: Tensor = asking_BQD + self.dropout(self.feed(self.feed_norm(asking_BQD)))
         return residual
 
-    def attend(self, x_BLD: Tensor, bias_BHLL: Tensor) -> Tensor:
-        """Multi-head attention; `bias_BHLL` is -inf where an event may not look."""
+    def attend(self, x_BLD: Tensor, bias_BHQL: Tensor) -> Tensor:
+        """Multi-head attention of the newest Q events over all; `bias_BHQL` is -1e9 where an event may not look."""
         batch, length, dim = x_BLD.shape
         split = self.qkv(x_BLD).view(batch, length, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
-        query_BHLK, key_BHLK, value_BHLK = split[0], split[1], split[2]
-        score_BHLL = query_BHLK @ key_BHLK.transpose(-1, -2) / math.sqrt(dim // self.heads) + bias_BHLL
-        mixed_BHLK = functional.softmax(score_BHLL, dim=-1) @ value_BHLK
-        joined: Tensor = self.out(mixed_BHLK.transpose(1, 2).reshape(batch, length, dim))
+        asking = bias_BHQL.shape[2]
+        query_BHQK, key_BHLK, value_BHLK = split[0][:, :, -asking:], split[1], split[2]
+        score_BHQL = query_BHQK @ key_BHLK.transpose(-1, -2) / math.sqrt(dim // self.heads) + bias_BHQL
+        mixed_BHQK = functional.softmax(score_BHQL, dim=-1) @ value_BHLK
+        joined: Tensor = self.out(mixed_BHQK.transpose(1, 2).reshape(batch, asking, dim))
         return joined
 
 
@@ -107,18 +111,26 @@ class SequenceEncoder(nn.Module):
         nn.init.normal_(self.query_gap.weight, std=0.02)
 
     def forward(
-        self, vector_BLD: Tensor, type_BL: Tensor, age_s_BL: Tensor, mask_BL: Tensor, query_age_s_BL: Tensor
+        self,
+        vector_BLD: Tensor,
+        type_BL: Tensor,
+        age_s_BL: Tensor,
+        mask_BL: Tensor,
+        query_age_s_BL: Tensor,
+        only_newest: bool = False,
     ) -> Tensor:
         """Return state_BLD; its dot product with an item's vector scores that item.
 
         `query_age_s_BL` is the age of the moment each state is asked about (serving: 0, now), in the unit and from the
-        origin of `age_s_BL`.
+        origin of `age_s_BL`. With `only_newest`, the state of the last event alone, [B, 1, D], at half the cost.
         """
         x_BLD = self.dropout(self.input_norm(vector_BLD) + self.event_type(type_BL))
         bias_BHLL = self.bias(age_s_BL) + forbidden(age_s_BL, mask_BL)[:, None]
-        for block in self.blocks:
-            x_BLD = block(x_BLD, bias_BHLL)
-        gap_BLD = self.query_gap(time_bucket(age_s_BL - query_age_s_BL))
+        last = len(self.blocks) - 1
+        for place, block in enumerate(self.blocks):
+            x_BLD = block(x_BLD, bias_BHLL, only_newest and place == last)
+        gap_s_BL = age_s_BL - query_age_s_BL
+        gap_BLD = self.query_gap(time_bucket(gap_s_BL[:, -1:] if only_newest else gap_s_BL))
         state: Tensor = self.output_norm(x_BLD + gap_BLD)
         return state
 
@@ -131,8 +143,9 @@ class LastState(nn.Module):
         self.encoder = encoder
 
     def forward(self, vector_BLD: Tensor, type_BL: Tensor, age_s_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        state_BLD: Tensor = self.encoder(vector_BLD, type_BL, age_s_BL, mask_BL, torch.zeros_like(age_s_BL))
-        return state_BLD[:, -1]
+        now_BL = torch.zeros_like(age_s_BL)
+        state_B1D: Tensor = self.encoder(vector_BLD, type_BL, age_s_BL, mask_BL, now_BL, only_newest=True)
+        return state_B1D[:, 0]
 
 
 def time_bucket(gap_s: Tensor) -> Tensor:
