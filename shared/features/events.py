@@ -5,7 +5,7 @@ Columns     oldest first, ordered by (time, event id), so both sides break ties 
 Window      the newest WINDOW_SIZE events before as_of: older ones are invisible to every feature
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from shared.contracts.events import EVENT_TYPE_CODES, EventType
 from shared.contracts.internal import WINDOW_SIZE, EventColumns
-from shared.contracts.recommendation import SessionEvent
 
 IntArray = npt.NDArray[np.int32]
 LongArray = npt.NDArray[np.int64]
@@ -87,32 +86,3 @@ def window_of(columns: EventColumns, row_of: Mapping[str, int]) -> EventWindow:
         np.array([np.nan if price is None else price for price in columns.price], np.float32),
         np.array(columns.quantity, np.float32),
     )
-
-
-def with_session(
-    window: EventWindow, session: Sequence[SessionEvent], row_of: Mapping[str, int], as_of_ms: int
-) -> EventWindow:
-    """Return the window with the session events of a request that it does not hold yet.
-
-    An event without a time, or not before `as_of_ms`, counts as of the last millisecond before it.
-    """
-    held = set(zip(window.row_E.tolist(), window.type_E.tolist(), window.at_ms_E.tolist(), strict=True))
-    fresh = []
-    for event in session:
-        row, code = row_of.get(event.item_id, -1), EVENT_TYPE_CODES[event.type]
-        at_ms = as_of_ms - 1 if event.ts is None else min(int(event.ts.timestamp() * 1000), as_of_ms - 1)
-        if (row, code, at_ms) not in held:
-            fresh.append((row, code, at_ms))
-    if not fresh:
-        return window
-    row_S, type_S, at_ms_S = np.array(fresh, np.int64).T
-    at_ms_E = np.concatenate([window.at_ms_E, at_ms_S])
-    order = np.argsort(at_ms_E, kind="stable")
-    joined = EventWindow(
-        np.concatenate([window.row_E, row_S.astype(np.int32)])[order],
-        np.concatenate([window.type_E, type_S.astype(np.int8)])[order],
-        at_ms_E[order],
-        np.concatenate([window.price_E, np.full(len(fresh), np.nan, np.float32)])[order],
-        np.concatenate([window.quantity_E, np.ones(len(fresh), np.float32)])[order],
-    )
-    return events_before(joined, as_of_ms)

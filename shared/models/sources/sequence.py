@@ -44,7 +44,7 @@ class SequenceSource:
 
 
 def open_session(model: bytes) -> onnxruntime.InferenceSession:
-    """Open an encoder on one thread: more threads raised the p99 on small machines (docs/decisions)."""
+    """Open an encoder on one thread: more threads raised the p99 on small machines."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

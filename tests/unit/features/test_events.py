@@ -1,16 +1,13 @@
 """The event window: strictly before as_of, the newest only, and the session of a request joined in."""
 
-from datetime import UTC, datetime
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contracts.events import EVENT_TYPE_CODES, EventType
-from shared.contracts.internal import WINDOW_SIZE, EventColumns
-from shared.contracts.recommendation import SessionEvent
-from shared.features.events import EMPTY_WINDOW, EventWindow, events_before, window_of, with_session
-from tests.unit.features.example_shop import NOW_MS, bought, events, shop
+from shared.contracts.internal import EventColumns
+from shared.features.events import EventWindow, events_before, window_of
+from tests.unit.features.example_shop import events, shop
 
 
 def window_at(times_ms: list[int]) -> EventWindow:
@@ -48,30 +45,3 @@ def test_columns_from_the_wire_become_a_window_with_unknown_prices_and_items() -
     assert window.row_E.tolist() == [2, -1]
     assert window.price_E[0] == 1.5
     assert np.isnan(window.price_E[1])
-
-
-def test_session_events_join_in_order_of_time_and_stay_before_as_of() -> None:
-    catalogue = shop()
-    window = events(catalogue, bought("apple", "bread"))
-    session = [
-        SessionEvent(item_id="foam"),
-        SessionEvent(item_id="razor", ts=datetime.fromtimestamp(NOW_MS / 1000 + 5, UTC)),
-        SessionEvent(item_id="mango", ts=datetime.fromtimestamp(NOW_MS / 1000 - 3600, UTC)),
-    ]
-    joined = with_session(window, session, catalogue.row_of, NOW_MS)
-    assert [catalogue.items[row].item_id for row in joined.row_E] == ["apple", "bread", "mango", "foam", "razor"]
-    assert joined.at_ms_E.max() == NOW_MS - 1
-    assert len(joined.price_E) == len(joined.quantity_E) == len(joined.type_E) == 5
-
-
-def test_a_session_event_that_was_also_sent_as_an_event_counts_once() -> None:
-    catalogue = shop()
-    window = events(catalogue, [("foam", EventType.VIEW, 1.0)])
-    again = SessionEvent(item_id="foam", ts=datetime.fromtimestamp(int(window.at_ms_E[0]) / 1000, UTC))
-    assert with_session(window, [again], catalogue.row_of, NOW_MS) is window
-
-
-def test_a_long_session_never_makes_a_window_longer_than_its_size() -> None:
-    catalogue = shop()
-    session = [SessionEvent(item_id="foam", type=EventType.CLICK)] * (WINDOW_SIZE + 5)
-    assert len(with_session(EMPTY_WINDOW, session, catalogue.row_of, NOW_MS)) <= WINDOW_SIZE
