@@ -12,6 +12,7 @@ from services.training.examples.sequences import Sequences
 from shared.features.events import PURCHASE_CODE, FloatArray, IntArray
 from shared.models.sources.scores import TYPE_WEIGHT_BY_CODE, best_first
 from shared.models.tables import Popularity
+from shared.models.tensors import BoolArray
 
 DAY_MS = 86_400_000
 LIST_LENGTH = 500
@@ -33,13 +34,14 @@ def fit_popularity(
     for place, codes in enumerate(lists):
         best = codes[best_first(weight_V[codes], top_TM.shape[1])]
         top_TM[place, : len(best)] = best
-    return Popularity(weight_V, top_TM, repeat_rate(sequences, num_items))
+    return Popularity(weight_V, top_TM, repeat_rate(sequences, counted_E, num_items))
 
 
-def repeat_rate(sequences: Sequences, num_items: int) -> FloatArray:
-    """Return for each item the share of its shoppers with events on it at two or more distinct times."""
+def repeat_rate(sequences: Sequences, counted_E: BoolArray, num_items: int) -> FloatArray:
+    """Return for each item the share of its shoppers with counted events on it at two or more distinct times."""
     user_E = np.repeat(np.arange(len(sequences.start_U1) - 1), np.diff(sequences.start_U1))
     order = np.lexsort((sequences.at_ms_E, user_E, sequences.code_E))
+    order = order[counted_E[order]]
     code_E, user_E, at_ms_E = sequences.code_E[order], user_E[order], sequences.at_ms_E[order]
     same_E = (code_E[1:] == code_E[:-1]) & (user_E[1:] == user_E[:-1])
     pair_start = np.flatnonzero(np.concatenate([[True], ~same_E])) if len(order) else np.empty(0, np.int64)

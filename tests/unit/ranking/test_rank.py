@@ -12,7 +12,8 @@ from services.ranking.serving_model import ServingModel
 from shared.contracts.internal import Profile
 from shared.contracts.recommendation import ReturnShape
 from shared.features.catalogue import Catalogue
-from tests.tiny_shop import HOUR_MS, UNTIL_MS
+from tests.tiny_bundle import fusion
+from tests.tiny_shop import HOUR_MS, UNTIL_MS, tiny_items
 from tests.unit.ranking.requests import Did, departments, ids, request, score_of, state
 
 ALL = 60
@@ -168,3 +169,14 @@ def test_empty_catalogue_gives_an_empty_list(model: ServingModel, catalogue: Cat
     reply = ranker.rank(model, request(Did("wine-fine-0")))
     assert reply.items == []
     assert reply.counts.ranked == 0
+
+
+def test_a_stranger_is_scored_by_the_weights_of_strangers(ranker: Ranker, model: ServingModel) -> None:
+    known, stranger = fusion({"item_cf": 1.0}), fusion({"log_price": 1.0})
+    model.recommender.contents = replace(model.recommender.contents, fusion=known, stranger_fusion=stranger)
+    price_of = {item.item_id: item.price or 0.0 for item in tiny_items()}
+    prices = [price_of[str(item.item_id)] for item in ranker.rank(model, request()).items]
+    assert prices == sorted(prices, reverse=True)
+    assert len(set(prices)) > 1
+    of_known = [price_of[str(item.item_id)] for item in ranker.rank(model, request(Did("wine-fine-0"))).items]
+    assert of_known != sorted(of_known, reverse=True)

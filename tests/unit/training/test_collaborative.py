@@ -1,5 +1,7 @@
 """The counted tables, each against a plain computation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -12,6 +14,7 @@ from services.training.collaborative.svd import fit_svd
 from services.training.collaborative.top_k import top_k_product
 from services.training.collaborative.user_cf import MAX_ITEMS, fit_user_cf
 from services.training.examples.sequences import build_sequences
+from shared.contracts.events import EVENT_TYPE_CODES, EventType
 from shared.models.sources.scores import taste
 from tests.unit.training.small_logs import DAY_MS, every_row, log_of, random_log
 
@@ -132,4 +135,13 @@ def test_popularity_halves_with_age_and_lists_each_category() -> None:
 
 def test_repeat_rate_is_the_share_of_buyers_who_came_back_for_the_item() -> None:
     sequences = sequences_of([(1, 0), (1, 0), (2, 1)], [(1, 0), (3, 0)], [(5, 1), (6, 1)], items=3)
-    assert repeat_rate(sequences, 3).tolist() == [0.5, 0.5, 0]
+    everything_E = np.ones(len(sequences), np.bool_)
+    assert repeat_rate(sequences, everything_E, 3).tolist() == [0.5, 0.5, 0]
+
+
+def test_a_look_before_the_purchase_makes_no_consumable() -> None:
+    sequences = sequences_of([(1, 0), (2, 0), (1, 1), (2, 1)], items=2)
+    looked_E = (sequences.code_E == 0) & (sequences.at_ms_E == 1)
+    types_E = np.where(looked_E, EVENT_TYPE_CODES[EventType.VIEW], sequences.type_E).astype(np.int8)
+    table = fit_popularity(replace(sequences, type_E=types_E), np.array([0, 0], np.int32), 1, half_life_days=14)
+    assert table.repeat_rate_V.tolist() == [0, 1]

@@ -101,6 +101,14 @@ def test_report_has_every_source_metric_and_slice(model: TrainedModel) -> None:
     assert model.evaluation["items"] == len(tiny_items())
 
 
+def test_strangers_have_weights_of_their_own_that_beat_the_popular_list(model: TrainedModel) -> None:
+    assert not np.array_equal(model.contents.stranger_fusion.weight_F, model.contents.fusion.weight_F)
+    strangers = model.evaluation["strangers"]
+    score = {row["source"]: row["NDCG@10"] for row in strangers["rows"]}
+    assert strangers["questions"] == model.evaluation["questions"]
+    assert score["fused"] > score["popularity"]
+
+
 def test_repeat_source_finds_repeats_and_never_a_new_product(model: TrainedModel) -> None:
     repeats, fresh = (
         {row["source"]: row["NDCG@10"] for row in model.evaluation[name]["rows"]} for name in ("repeats", "new")
