@@ -6,6 +6,7 @@ Equality    every process draws the same windows and negatives and takes every w
             losses, and therefore each step, is that of one process up to rounding
 """
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,4 +57,7 @@ def joined_team(device: str) -> Iterator[Team]:
     try:
         yield Team(dist.get_rank(), dist.get_world_size())
     finally:
+        # A DistributedDataParallel is part of reference cycles. One that is still there when the interpreter ends keeps
+        # threads that then ask for its lock, and the process is aborted after all work was done (2 of 48 runs).
+        gc.collect()
         dist.destroy_process_group()

@@ -85,7 +85,7 @@ class SequenceTrainer:
         self.checkpoints, self.report, self.step_name = checkpoints, report, step_name
         self.sampler = make_sampler(task.count_V, config)
         self.optimiser = make_optimiser(model, config)
-        self.wrapped = team.wrap(model)
+        self._shared: nn.Module = model
         self.state = TrainingState()
 
     def run(self) -> TrainingState:
@@ -94,9 +94,13 @@ class SequenceTrainer:
         The checkpoint stays, so that a run interrupted later need not train again; whoever publishes removes it.
         """
         self._resume()
-        while self.state.epochs_done < self.config.epochs and self.state.epochs_without_gain < self.config.patience:
-            self._run_epoch(self.state.epochs_done)
-            self._save()
+        self._shared = self.team.wrap(self.model)
+        try:
+            while self.state.epochs_done < self.config.epochs and self.state.epochs_without_gain < self.config.patience:
+                self._run_epoch(self.state.epochs_done)
+                self._save()
+        finally:
+            self._shared = self.model  # the wrapper must not outlive its team
         if self.state.best_model is not None:
             self.model.load_state_dict(self.state.best_model)
         return self.state
@@ -126,7 +130,7 @@ class SequenceTrainer:
         """Take one step; return the summed loss of this process's share of the queries."""
         negatives = self.sampler.draw(random)
         mine = batch.share(self.team.rank, self.team.world)
-        loss, _ = self.wrapped(mine, negatives)
+        loss, _ = self._shared(mine, negatives)
         # DistributedDataParallel averages over the team, so that each share counts world times.
         (loss * (self.team.world / max(len(batch.row_Q), 1))).backward()
         value = float(loss.detach())
