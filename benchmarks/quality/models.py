@@ -1,0 +1,212 @@
+"""The rows of the quality table: what a recommender must answer, and which there are.
+
+Called by   benchmarks/quality/measure.py
+A row       makes one model for each configuration of its grid; the best on validation is refitted on train + validation
+            and asked the test questions. Rows that count do learn from the validation events, neural rows only use them
+            to choose the epoch (QualityModel.refit says which)
+Sources     popularity, item_cf, user_cf, svd are fitted and served by the product's own code
+Errors      TrainingError from `fit` when a row cannot be had on this data: it is listed as not run, with the reason
+Dimensions  B histories, V items
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from benchmarks.quality.task import QualityTask
+from services.training.collaborative.interactions import taste_matrix
+from services.training.collaborative.item_cf import fit_item_cf
+from services.training.collaborative.popularity import fit_popularity
+from services.training.collaborative.svd import fit_svd
+from services.training.collaborative.user_cf import fit_user_cf
+from services.training.errors import TooLittleDataError
+from services.training.examples.sequences import Sequences
+from services.training.progress import Report
+from shared.features.events import FloatArray
+from shared.models.sources.neighbours import NeighbourSource
+from shared.models.sources.scores import DenseScores, SourceScores, SparseScores
+from shared.models.sources.svd import SvdSource
+from shared.models.sources.user_cf import UserCfSource
+from shared.models.tensors import History
+
+DAY_MS = 86_400_000
+HALF_LIFE_DAYS = 90.0
+FOR_EVER_DAYS = 1e9
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a model that trains in epochs got there; empty for a model that counts."""
+
+    epochs: int = 0
+    """epochs until the best one on validation"""
+    s_per_epoch: float = 0.0
+    curve: tuple[float, ...] = ()
+    """validation NDCG@10 after each epoch"""
+
+
+class QualityModel(Protocol):
+    """A recommender in the benchmark."""
+
+    training: Training
+
+    def fit(self, task: QualityTask, seed: int, report: Report) -> None:
+        """Learn from `task.train`; epochs and weights are chosen on `task.validation`."""
+        ...
+
+    def refit(self, task: QualityTask, seed: int, report: Report) -> None:
+        """Learn from `task.refit` what the model counts, keeping what was chosen; nothing for a model that trains."""
+        ...
+
+    def scores(self, histories: Sequence[History]) -> FloatArray:
+        """Return score_BV, float32; -inf means never. Items of the history are hidden by the benchmark, not here."""
+        ...
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    make: Callable[..., QualityModel]
+    """called with the keywords of one configuration"""
+    grid: tuple[Mapping[str, Any], ...] = field(default=({},))
+    """the configurations tried on validation"""
+    stochastic: bool = False
+    """whether a seed changes the result; such rows run once a seed"""
+
+
+class HistorySource(Protocol):
+    """What every candidate source of shared/models/sources is."""
+
+    def scores(self, history: History) -> SourceScores:
+        """Return scores over item codes."""
+        ...
+
+
+FitSource = Callable[[Sequences, QualityTask, int], HistorySource]
+"""(log to count, task, seed) → a source that serves what was counted"""
+
+
+class SourceModel:
+    """A candidate source of the product as a row."""
+
+    def __init__(self, fit_source: FitSource) -> None:
+        self._fit_source, self.training = fit_source, Training()
+        self._source: HistorySource | None = None
+        self._num_items = 0
+
+    def fit(self, task: QualityTask, seed: int, report: Report) -> None:
+        """Count `task.train`."""
+        self._source, self._num_items = self._fit_source(task.train, task, seed), task.num_items
+
+    def refit(self, task: QualityTask, seed: int, report: Report) -> None:
+        """Count `task.refit`."""
+        self._source, self._num_items = self._fit_source(task.refit, task, seed), task.num_items
+
+    def scores(self, histories: Sequence[History]) -> FloatArray:
+        """Ask the source one history after the other, as serving does; what it does not know scores 0."""
+        if self._source is None:
+            raise RuntimeError("fit comes before scores")
+        score_BV = np.zeros((len(histories), self._num_items), np.float32)
+        for row_V, history in zip(score_BV, histories, strict=True):
+            fill(row_V, self._source.scores(history))
+        return score_BV
+
+
+def fill(row_V: FloatArray, scores: SourceScores) -> None:
+    """Write the scores of a source into a row of zeros."""
+    if isinstance(scores, SparseScores):
+        row_V[scores.code_C] = scores.score_C
+    else:
+        row_V[:] = scores.at(np.arange(len(row_V), dtype=np.int32))
+
+
+@dataclass(frozen=True)
+class SameForAll:
+    """A source that asks for no history."""
+
+    score_V: FloatArray
+
+    def scores(self, history: History) -> SourceScores:
+        """Return the one list there is."""
+        return DenseScores(self.score_V)
+
+
+def popularity() -> QualityModel:
+    """All events of the log count; in a shop with purchases only those do."""
+
+    def count(sequences: Sequences, task: QualityTask, seed: int) -> HistorySource:
+        no_category_V = np.full(task.num_items, -1, np.int32)
+        return SameForAll(fit_popularity(sequences, no_category_V, 0, FOR_EVER_DAYS).weight_V)
+
+    return SourceModel(count)
+
+
+def recent_popularity(days: float = 7.0) -> QualityModel:
+    """Only the events of the last days of the log count."""
+
+    def count(sequences: Sequences, task: QualityTask, seed: int) -> HistorySource:
+        timed = task.timed(sequences)
+        if not len(timed):
+            raise TooLittleDataError("the log is empty")
+        recent_E = timed.at_ms_E > timed.at_ms_E.max() - days * DAY_MS
+        return SameForAll(np.bincount(timed.code_E[recent_E], minlength=task.num_items).astype(np.float32))
+
+    return SourceModel(count)
+
+
+def item_cf(neighbours: int, shrinkage: float) -> QualityModel:
+    """The product's item-CF."""
+
+    def count(sequences: Sequences, task: QualityTask, seed: int) -> HistorySource:
+        taste_UV = taste_matrix(sequences, task.num_items, HALF_LIFE_DAYS)
+        return NeighbourSource("item_cf", fit_item_cf(taste_UV, neighbours, shrinkage, task.threads))
+
+    return SourceModel(count)
+
+
+def user_cf() -> QualityModel:
+    """The product's user-CF."""
+
+    def count(sequences: Sequences, task: QualityTask, seed: int) -> HistorySource:
+        return UserCfSource(fit_user_cf(taste_matrix(sequences, task.num_items, HALF_LIFE_DAYS), seed))
+
+    return SourceModel(count)
+
+
+def svd(factors: int, damping: float) -> QualityModel:
+    """The product's PureSVD."""
+
+    def count(sequences: Sequences, task: QualityTask, seed: int) -> HistorySource:
+        return SvdSource(fit_svd(taste_matrix(sequences, task.num_items, HALF_LIFE_DAYS), factors, damping, seed))
+
+    return SourceModel(count)
+
+
+def product_of(**values: Sequence[Any]) -> tuple[Mapping[str, Any], ...]:
+    """Return every combination of some values, as keywords."""
+    grid: tuple[dict[str, Any], ...] = ({},)
+    for name, choices in values.items():
+        grid = tuple({**known, name: choice} for known in grid for choice in choices)
+    return grid
+
+
+ROWS: tuple[Row, ...] = (
+    Row("popularity", popularity),
+    Row("recent_popularity", recent_popularity),
+    Row("item_cf", item_cf, product_of(neighbours=(100, 200, 500), shrinkage=(0.0, 1.0))),
+    Row("user_cf", user_cf),
+    Row("svd", svd, product_of(factors=(32, 64, 128), damping=(0.0, 0.3)), stochastic=True),
+)
+"""Six configurations for every row that has something to choose."""
+
+
+def row_named(name: str) -> Row:
+    """Return a row; ValueError names those there are."""
+    for row in ROWS:
+        if row.name == name:
+            return row
+    raise ValueError(f"there is no model {name!r}: choose from {', '.join(row.name for row in ROWS)}")
