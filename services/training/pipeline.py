@@ -35,8 +35,9 @@ from services.training.gate import Rival, Verdict, judge
 from services.training.progress import Report, StepProgress, quiet, under
 from services.training.sequence.distributed import Team
 from services.training.sequence.export import export_encoder
-from services.training.sequence.fit import FittedEncoder, fit_encoder, go_on, validation_of
+from services.training.sequence.fit import FittedEncoder, Material, fit_encoder, go_on, validation_of
 from services.training.sequence.model import SequenceModel
+from services.training.sequence.sides import sides_of
 from shared.models.bundle import BundleContents
 from shared.models.recommender import Recommender
 from shared.models.tables import ContentVectors
@@ -87,11 +88,11 @@ class Pipeline:
         split = split_by_time(shop.log, self.config.validation_days, self.config.test_days)
         train = self.period(shop, split.validation_from_ms)
         maker = QueryMaker(shop.log, shop.catalogue, shop.profiles, self.zone)
-        fitted = self.fit_encoder(shop, train, maker, split)
+        content = self.fit_content(shop)
+        fitted = self.fit_encoder(shop, train, maker, split, content)
         if not self.team.leads:
             return None
         tables = self.fit_tables(shop, train, self.report)
-        content = self.fit_content(shop)
         contents = self.assemble(shop, train, fitted.model, tables, content, self.report)
         contents, fusion_report = self.fit_fusion(contents, shop, maker, split)
         questions = self.questions(shop, split.test_from_ms, split.end_ms, self.config.test_questions)
@@ -124,16 +125,16 @@ class Pipeline:
         """Draw the questions of a period."""
         return find_questions(shop.log, from_ms, to_ms, limit, self.config.seed)
 
-    def fit_encoder(self, shop: Shop, train: Period, maker: QueryMaker, split: TimeSplit) -> FittedEncoder:
+    def fit_encoder(
+        self, shop: Shop, train: Period, maker: QueryMaker, split: TimeSplit, content: ContentVectors
+    ) -> FittedEncoder:
         """Train the sequence Transformer, stopped by the validation period."""
         questions = self.questions(
             shop, split.validation_from_ms, split.test_from_ms, self.config.early_stopping_questions
         )
         config = self.config.sequence
         validation = validation_of(questions, maker, train.vocabulary.code_of_row_N, config.encoder.max_length)
-        return fit_encoder(
-            train.sequences, shop.catalogue, train.vocabulary, validation, config, self.team, self.work, self.report
-        )
+        return fit_encoder(material(shop, train, content), validation, config, self.team, self.work, self.report)
 
     def fit_tables(self, shop: Shop, period: Period, report: Report) -> CollaborativeTables:
         """Count the collaborative tables."""
@@ -209,15 +210,7 @@ class Pipeline:
         whole = self.period(shop, split.end_ms, known=train.vocabulary)
         report = under("refit", self.report)
         tables = self.fit_tables(shop, whole, report)
-        newest = go_on(
-            model,
-            whole.sequences,
-            shop.catalogue,
-            whole.vocabulary,
-            split.validation_from_ms,
-            self.config.sequence,
-            report,
-        )
+        newest = go_on(model, material(shop, whole, content), split.validation_from_ms, self.config.sequence, report)
         refitted = self.assemble(shop, whole, newest, tables, content, report)
         return replace(refitted, fusion=contents.fusion, stranger_fusion=contents.stranger_fusion)
 
@@ -240,6 +233,12 @@ class Pipeline:
             "test": evaluation,
             "refit": self.config.refit,
         }
+
+
+def material(shop: Shop, period: Period, content: ContentVectors) -> Material:
+    """Return what the encoder learns from: a period's events, and what the catalogue says of their items."""
+    sides = sides_of(shop.catalogue, period.vocabulary.row_V, content.vector_MD)
+    return Material(period.sequences, period.vocabulary, sides)
 
 
 def with_metrics(contents: BundleContents, metrics: dict[str, Any]) -> BundleContents:

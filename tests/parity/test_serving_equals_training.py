@@ -27,7 +27,7 @@ from services.training.importing.complete_journey import package_folder
 from services.training.importing.errors import MalformedFileError
 from services.training.pipeline import Pipeline
 from services.training.sequence.config import SequenceConfig
-from services.training.sequence.fit import new_model
+from services.training.sequence.fit import Material, new_model
 from shared.contracts.events import StoredEvent
 from shared.contracts.internal import Profile, RankRequest, UserState
 from shared.contracts.recommendation import Context
@@ -129,7 +129,7 @@ def training(feature: FastAPI, engine: Engine) -> TrainingSide:
     shop = open_shop(PostgresSource(engine).read())
     pipeline = Pipeline(PostgresSource(engine), ZONE, CONFIG, lambda *_: None)
     period = pipeline.period(shop, shop.log.last_ms + 1)
-    model = new_model(period.sequences, shop.catalogue, period.vocabulary, CONFIG.sequence)
+    model = new_model(Material(period.sequences, period.vocabulary), CONFIG.sequence)
     tables = pipeline.fit_tables(shop, period, lambda _: None)
     contents = pipeline.assemble(shop, period, model, tables, pipeline.fit_content(shop), lambda _: None)
     recommender = Recommender(in_memory(contents), shop.catalogue)

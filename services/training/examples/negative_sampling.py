@@ -44,9 +44,5 @@ class NegativeSampler:
 class AllItems:
     """Every item as a negative: the full softmax, for a vocabulary small enough to afford it."""
 
-    def __init__(self, num_items: int) -> None:
-        self._all = Negatives(np.arange(num_items, dtype=np.int64), np.zeros(num_items, np.float32))
-
-    def draw(self, random: np.random.Generator) -> Negatives:
-        """Return all items; draws nothing from `random`."""
-        return self._all
+    def draw(self, random: np.random.Generator) -> None:
+        """Return no negatives, which asks for all items; draws nothing from `random`."""

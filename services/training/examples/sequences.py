@@ -15,7 +15,7 @@ import numpy as np
 
 from services.training.examples.event_log import EventLog, group_starts
 from shared.features.events import POSITIVE_CODES, FloatArray, IntArray, LongArray
-from shared.models.tensors import BoolArray, History, HistoryBatch, collate
+from shared.models.tensors import PAD_CODE, BoolArray, History, HistoryBatch
 
 BATCHES_PER_SORT = 16
 """windows are sorted by length inside runs of this many batches: little padding, and still a shuffled epoch"""
@@ -104,21 +104,23 @@ def cut_windows(
     sequences: Sequences, max_length: int, random: np.random.Generator, from_ms: int | None = None
 ) -> LongArray:
     """Return [W, 2] bounds of windows with at least one query; with `from_ms`, only those whose answer is that new."""
-    bounds = []
-    phase_U = random.integers(1, max_length + 1, len(sequences.start_U1) - 1)
-    for start, stop, phase in zip(sequences.start_U1[:-1], sequences.start_U1[1:], phase_U, strict=True):
-        if stop - start <= max_length:
-            bounds.append(np.array([[start, stop]]))
-        else:
-            cuts = np.unique(np.r_[start, np.arange(start + phase, stop, max_length), stop])
-            bounds.append(np.column_stack([cuts[:-1], cuts[1:]]))
-    window_W2 = np.concatenate(bounds).astype(np.int64) if bounds else np.empty((0, 2), np.int64)
+    start_U, size_U = sequences.start_U1[:-1], np.diff(sequences.start_U1)
+    phase_U = random.integers(1, max_length + 1, len(start_U))
+    # A history that fits stays whole; a longer one is cut at its phase, and then every max_length events.
+    pieces_U = np.where(size_U <= max_length, 1, 1 + -(-(size_U - phase_U) // max_length))
+    piece_W = np.arange(pieces_U.sum()) - np.repeat(np.cumsum(pieces_U) - pieces_U, pieces_U)
+    user_W = np.repeat(np.arange(len(start_U)), pieces_U)
+    first_W = np.where(piece_W > 0, phase_U[user_W] + (piece_W - 1) * max_length, 0)
+    last_W = np.minimum(phase_U[user_W] + piece_W * max_length, size_U[user_W])
+    last_W = np.where(pieces_U[user_W] == 1, size_U[user_W], last_W)
+    window_W2 = (start_U[user_W, None] + np.column_stack([first_W, last_W])).astype(np.int64)
     asks_E = sequences.next_stop_E > sequences.next_start_E
     if from_ms is not None and len(sequences):
         next_ms_E = sequences.at_ms_E[np.minimum(sequences.next_start_E, len(sequences) - 1)]
         asks_E &= next_ms_E >= from_ms
     asked_E1 = np.concatenate([[0], np.cumsum(asks_E)])
-    return window_W2[asked_E1[window_W2[:, 1]] > asked_E1[window_W2[:, 0]]]
+    asking_W2: LongArray = window_W2[asked_E1[window_W2[:, 1]] > asked_E1[window_W2[:, 0]]]
+    return asking_W2
 
 
 def batch_bounds(window_W2: LongArray, tokens: int, random: np.random.Generator) -> list[LongArray]:
@@ -148,11 +150,7 @@ def make_batch(
     sequences: Sequences, window_B2: LongArray, max_targets: int, random: np.random.Generator
 ) -> TrainingBatch:
     """Return the windows collated, with their queries and at most `max_targets` random targets of each."""
-    histories = [sequences.history(int(start), int(stop)) for start, stop in window_B2]
-    windows = collate(histories, int((window_B2[:, 1] - window_B2[:, 0]).max()))
-    length = windows.code_BL.shape[1]
-    event_BL = window_B2[:, 1:] - length + np.arange(length)
-    event_BL = np.where(windows.mask_BL, event_BL, 0)
+    windows, event_BL = windows_of(sequences, window_B2)
     next_start_BL, next_stop_BL = sequences.next_start_E[event_BL], sequences.next_stop_E[event_BL]
     asks_BL = windows.mask_BL & (next_stop_BL > next_start_BL) & _ends_time(windows)
     next_ms_BL = sequences.at_ms_E[np.minimum(next_start_BL, len(sequences) - 1)]
@@ -161,6 +159,22 @@ def make_batch(
     row_Q, place_Q = np.nonzero(asks_BL)
     target_QM, mask_QM = _choose_targets(next_start_BL[asks_BL], next_stop_BL[asks_BL], max_targets, random)
     return TrainingBatch(windows, query_age_s_BL, row_Q, place_Q, sequences.code_E[target_QM].astype(np.int64), mask_QM)
+
+
+def windows_of(sequences: Sequences, window_B2: LongArray) -> tuple[HistoryBatch, LongArray]:
+    """Return what `collate` makes of the windows, without a loop, and which event each place holds (0 in padding)."""
+    length = int((window_B2[:, 1] - window_B2[:, 0]).max())
+    event_BL = window_B2[:, 1:] - length + np.arange(length)
+    mask_BL = event_BL >= window_B2[:, :1]
+    event_BL = np.where(mask_BL, event_BL, 0)
+    age_ms_BL = sequences.at_ms_E[window_B2[:, 1:] - 1] - sequences.at_ms_E[event_BL]
+    windows = HistoryBatch(
+        np.where(mask_BL, sequences.code_E[event_BL], PAD_CODE).astype(np.int64),
+        np.where(mask_BL, sequences.type_E[event_BL], 0).astype(np.int64),
+        np.where(mask_BL, age_ms_BL / 1000.0, 0).astype(np.float32),
+        mask_BL,
+    )
+    return windows, event_BL
 
 
 def _ends_time(windows: HistoryBatch) -> BoolArray:

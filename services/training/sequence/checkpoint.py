@@ -25,6 +25,7 @@ class Checkpoint:
     losses: list[float]
     model: dict[str, Any]
     optimiser: dict[str, Any]
+    average: dict[str, Any]
     best_score: float
     best_model: dict[str, Any]
     epochs_without_gain: int

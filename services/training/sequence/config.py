@@ -28,11 +28,15 @@ class SequenceConfig:
     popularity_share: float = 0.5
     """share of the draws that follow popularity; the rest is uniform"""
     popularity_exponent: float = 0.75
-    full_softmax_below: int = 4000
-    """with fewer items than this, every item is a negative"""
+    full_softmax_up_to: int = 50_000
+    """with at most so many items, every item is a negative"""
     patience: int = 2
     """epochs without a better validation score before training ends"""
     gradient_norm: float = 1.0
+    average: float = 0.99
+    """decay, per step, of the average of the weights that is validated and kept; 0: the newest weights alone"""
+    svd_start: bool = True
+    """item vectors begin at the factors of a damped SVD instead of at random"""
     seed: int = 7
     threads: int = 0
     """0: as many as the machine has cores"""

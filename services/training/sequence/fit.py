@@ -23,11 +23,11 @@ from services.training.examples.vocabulary import ItemVocabulary
 from services.training.progress import Report, quiet
 from services.training.sequence.config import SequenceConfig
 from services.training.sequence.distributed import Team
-from services.training.sequence.model import ItemKinds, SequenceModel
+from services.training.sequence.model import SequenceModel
 from services.training.sequence.repeatable import repeatable
+from services.training.sequence.sides import NO_SIDES, ItemSides
 from services.training.sequence.trainer import SequenceTrainer, TrainingTask
 from services.training.sequence.validation import NextBasketValidation
-from shared.features.catalogue import Catalogue, CodeBook
 from shared.features.events import FloatArray, IntArray
 from shared.models.tensors import history_of
 
@@ -42,6 +42,15 @@ GO_ON_RATE = 0.2
 
 
 @dataclass(frozen=True)
+class Material:
+    """What there is to learn from."""
+
+    sequences: Sequences
+    vocabulary: ItemVocabulary
+    sides: ItemSides = NO_SIDES
+
+
+@dataclass(frozen=True)
 class FittedEncoder:
     """A trained model and how it got there."""
 
@@ -51,50 +60,42 @@ class FittedEncoder:
 
 
 def fit_encoder(
-    sequences: Sequences,
-    catalogue: Catalogue,
-    vocabulary: ItemVocabulary,
+    material: Material,
     validation: NextBasketValidation,
     config: SequenceConfig,
-    team: Team,
-    checkpoints: Path | None,
+    team: Team = Team(),  # noqa: B008 - frozen
+    checkpoints: Path | None = None,
     report: Report = quiet,
 ) -> FittedEncoder:
     """Train from the start, or from the checkpoint of this very run."""
     with repeatable(config, team):
-        model = new_model(sequences, catalogue, vocabulary, config)
-        task = TrainingTask(sequences, vocabulary.count_V, fingerprint(sequences, vocabulary, config))
+        model = new_model(material, config)
+        task = TrainingTask(material.sequences, material.vocabulary.count_V, fingerprint(material, config))
         state = SequenceTrainer(model, task, config, validation, team, checkpoints, report).run()
     return FittedEncoder(model, state.best_score, state.epochs_done)
 
 
 def go_on(
-    fitted: SequenceModel,
-    sequences: Sequences,
-    catalogue: Catalogue,
-    vocabulary: ItemVocabulary,
-    from_ms: int,
-    config: SequenceConfig,
-    report: Report = quiet,
+    fitted: SequenceModel, material: Material, from_ms: int, config: SequenceConfig, report: Report = quiet
 ) -> SequenceModel:
     """Return a model that has also learned what happened from `from_ms` on."""
     once = replace(config, epochs=1, learning_rate=config.learning_rate * GO_ON_RATE, seed=config.seed + 1)
     with repeatable(once, Team()):
-        model = grown_model(fitted, catalogue, vocabulary, config)
-        task = TrainingTask(sequences, vocabulary.count_V, "", from_ms)
+        model = grown_model(fitted, material, config)
+        task = TrainingTask(material.sequences, material.vocabulary.count_V, "", from_ms)
         SequenceTrainer(model, task, once, None, report=report, step_name="sequence").run()
     return model
 
 
-def new_model(
-    sequences: Sequences, catalogue: Catalogue, vocabulary: ItemVocabulary, config: SequenceConfig
-) -> SequenceModel:
+def new_model(material: Material, config: SequenceConfig) -> SequenceModel:
     """Return a model at its start."""
     torch.manual_seed(config.seed)
-    model = SequenceModel(config.encoder, kinds_of(catalogue, vocabulary.row_V))
-    factor_VD = start_vectors(sequences, len(vocabulary), config)
-    with torch.no_grad():
-        model.items.own.weight.mul_(OWN_NOISE).add_(torch.from_numpy(factor_VD))
+    num_items = len(material.vocabulary)
+    model = SequenceModel(config.encoder, num_items, material.sides)
+    if config.svd_start:
+        factor_VD = start_vectors(material.sequences, num_items, config)
+        with torch.no_grad():
+            model.items.own.weight.mul_(OWN_NOISE).add_(torch.from_numpy(factor_VD))
     return model
 
 
@@ -111,35 +112,15 @@ def start_vectors(sequences: Sequences, num_items: int, config: SequenceConfig) 
     return start_VD / np.float32(np.sqrt((start_VD**2).mean() * dim))
 
 
-def grown_model(
-    fitted: SequenceModel, catalogue: Catalogue, vocabulary: ItemVocabulary, config: SequenceConfig
-) -> SequenceModel:
-    """Return a copy with the vocabulary's new items behind the known ones; they start at their category and brand."""
+def grown_model(fitted: SequenceModel, material: Material, config: SequenceConfig) -> SequenceModel:
+    """Return a copy with the vocabulary's new items behind the known ones; they start at their kinds and texts."""
     torch.manual_seed(config.seed)
-    model = SequenceModel(config.encoder, kinds_of(catalogue, vocabulary.row_V))
+    model = SequenceModel(config.encoder, len(material.vocabulary), material.sides)
     known = fitted.state_dict()
     own_VD = torch.zeros_like(model.items.own.weight)
     own_VD[: fitted.num_items] = known["items.own.weight"]
     model.load_state_dict({**known, "items.own.weight": own_VD})
     return model
-
-
-def kinds_of(catalogue: Catalogue, row_V: IntArray) -> ItemKinds:
-    """Return category and brand of each item, coded over the whole catalogue by name."""
-    category_of, brand_of = _by_name(catalogue.categories), _by_name(catalogue.brands)
-    return ItemKinds(
-        category_of[catalogue.leaf_category_N[row_V]],
-        brand_of[catalogue.brand_N[row_V]],
-        len(category_of),
-        len(brand_of),
-    )
-
-
-def _by_name(book: CodeBook) -> IntArray:
-    """Return codes in the order of the names, so that the order of the catalogue's rows does not matter."""
-    place_K = np.empty(len(book), np.int32)
-    place_K[sorted(range(len(book)), key=book.names.__getitem__)] = np.arange(len(book), dtype=np.int32)
-    return place_K
 
 
 def validation_of(
@@ -156,9 +137,13 @@ def validation_of(
     return NextBasketValidation(histories, targets, max_length)
 
 
-def fingerprint(sequences: Sequences, vocabulary: ItemVocabulary, config: SequenceConfig) -> str:
+def fingerprint(material: Material, config: SequenceConfig) -> str:
     """Return a hash of everything that decides a run's weights."""
     digest = hashlib.sha256(repr(sorted(asdict(config).items())).encode())
-    for array in (sequences.start_U1, sequences.code_E, sequences.type_E, sequences.at_ms_E, vocabulary.row_V):
+    sequences, sides = material.sequences, material.sides
+    arrays = [sequences.start_U1, sequences.code_E, sequences.type_E, sequences.at_ms_E, material.vocabulary.row_V]
+    arrays += [kind.code_V for kind in sides.kinds.values()]
+    arrays += [] if sides.text_VT is None else [sides.text_VT]
+    for array in arrays:
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

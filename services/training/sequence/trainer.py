@@ -22,6 +22,7 @@ from services.training.errors import DivergedError
 from services.training.examples.negative_sampling import AllItems, NegativeSampler
 from services.training.examples.sequences import Sequences, TrainingBatch, batch_bounds, cut_windows, make_batch
 from services.training.progress import Report, StepProgress, quiet
+from services.training.sequence.average import WeightAverage
 from services.training.sequence.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from services.training.sequence.config import SequenceConfig
 from services.training.sequence.distributed import Team
@@ -85,6 +86,7 @@ class SequenceTrainer:
         self.checkpoints, self.report, self.step_name = checkpoints, report, step_name
         self.sampler = make_sampler(task.count_V, config)
         self.optimiser = make_optimiser(model, config)
+        self.average = WeightAverage(model, config.average)
         self._shared: nn.Module = model
         self.state = TrainingState()
 
@@ -122,8 +124,9 @@ class SequenceTrainer:
             queries += len(batch.row_Q)
             progress.advance(len(window_B2), f"loss {loss_sum / max(queries, 1):.3f}")
         loss = self.team.total([loss_sum])[0] / max(queries, 1)
-        score = self.validate(self.model) if self.validate else None
-        self._remember(EpochResult(loss, score))
+        with self.average.shown():
+            score = self.validate(self.model) if self.validate else None
+            self._remember(EpochResult(loss, score))
         progress.finish(f"loss {loss:.3f}" + ("" if score is None else f", validation NDCG@10 {score:.4f}"))
 
     def _step(self, batch: TrainingBatch, random: np.random.Generator) -> float:
@@ -139,6 +142,7 @@ class SequenceTrainer:
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_norm)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
+        self.average.add()
         return value
 
     def _set_rate(self, done: float) -> None:
@@ -165,6 +169,7 @@ class SequenceTrainer:
             losses=self.state.losses,
             model=self.model.state_dict(),
             optimiser=self.optimiser.state_dict(),
+            average=self.average.state(),
             best_score=self.state.best_score,
             best_model=self.state.best_model or {},
             epochs_without_gain=self.state.epochs_without_gain,
@@ -178,6 +183,7 @@ class SequenceTrainer:
             return
         self.model.load_state_dict(checkpoint.model)
         self.optimiser.load_state_dict(checkpoint.optimiser)
+        self.average.restore(checkpoint.average)
         self.state = TrainingState(
             checkpoint.epochs_done,
             checkpoint.losses,
@@ -197,8 +203,8 @@ def rate_at(done: float, warm_up: float) -> float:
 
 def make_sampler(count_V: LongArray, config: SequenceConfig) -> NegativeSampler | AllItems:
     """Return the negatives that the size of the vocabulary allows."""
-    if len(count_V) <= config.full_softmax_below:
-        return AllItems(len(count_V))
+    if len(count_V) <= config.full_softmax_up_to:
+        return AllItems()
     return NegativeSampler(count_V, config.negatives, config.popularity_share, config.popularity_exponent)
 
 

@@ -26,6 +26,8 @@ class NextBasketValidation:
     histories: Sequence[History]
     targets: Sequence[IntArray]
     max_length: int
+    repeats: bool = True
+    """whether items of the history may be the answer; else they are left out of the list"""
 
     def __call__(self, model: SequenceModel) -> float:
         """Return the mean NDCG@10; 0 when there is nothing to ask."""
@@ -52,9 +54,18 @@ class NextBasketValidation:
             torch.from_numpy(batch.age_s_BL).to(device),
             torch.from_numpy(batch.mask_BL).to(device),
         )
-        limit = min(K, len(item_VD))
-        top_QK: IntArray = torch.topk(state_QD @ item_VD.T, limit).indices.cpu().numpy().astype(np.int32)
+        score_QV = state_QD @ item_VD.T
+        if not self.repeats:
+            bar_history(score_QV, self.histories[start : start + BATCH])
+        top_QK: IntArray = torch.topk(score_QV, min(K, len(item_VD))).indices.cpu().numpy().astype(np.int32)
         return top_QK
+
+
+def bar_history(score_QV: torch.Tensor, histories: Sequence[History]) -> None:
+    """Give the items of each history the lowest score, in place."""
+    row_E = np.repeat(np.arange(len(histories)), [len(history) for history in histories])
+    code_E = np.concatenate([history.code_L for history in histories]).astype(np.int64)
+    score_QV[torch.from_numpy(row_E), torch.from_numpy(code_E)] = float("-inf")
 
 
 def ndcg_of_top(top_K: IntArray, target: IntArray) -> float:

@@ -13,9 +13,11 @@ import numpy as np
 from services.training.examples.sequences import build_sequences
 from services.training.sequence.config import SequenceConfig
 from services.training.sequence.distributed import Team, joined_team
-from services.training.sequence.model import ItemKinds, SequenceModel
+from services.training.sequence.model import SequenceModel
 from services.training.sequence.repeatable import repeatable
+from services.training.sequence.sides import ItemSides, Kind
 from services.training.sequence.trainer import SequenceTrainer, TrainingTask, Validate
+from shared.features.events import FloatArray
 from shared.models.encoder import EncoderConfig
 from tests.unit.training.small_logs import every_row, random_log
 
@@ -26,7 +28,7 @@ CONFIG = SequenceConfig(
     tokens_per_batch=256,
     learning_rate=5e-3,
     negatives=12,
-    full_softmax_below=0,
+    full_softmax_up_to=0,
     threads=1,
 )
 
@@ -37,7 +39,14 @@ def small_model(config: SequenceConfig = CONFIG) -> SequenceModel:
 
     torch.manual_seed(config.seed)
     kind = np.arange(ITEMS, dtype=np.int32)
-    return SequenceModel(config.encoder, ItemKinds(kind // 12, kind % 3, 2, 3))
+    sides = ItemSides({"category": Kind(kind // 12, 2), "brand": Kind(kind % 3, 3)}, text_vectors())
+    return SequenceModel(config.encoder, ITEMS, sides)
+
+
+def text_vectors() -> FloatArray:
+    """Return vectors of unit length that tell the halves of the shop apart a little."""
+    vector_VT = np.random.default_rng(4).normal(size=(ITEMS, 5)) + (np.arange(ITEMS) // 12)[:, None]
+    return (vector_VT / np.linalg.norm(vector_VT, axis=1, keepdims=True)).astype(np.float32)
 
 
 def small_task(fingerprint: str = "") -> TrainingTask:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from services.training.examples.negative_sampling import AllItems, NegativeSampler
+from services.training.examples.negative_sampling import NegativeSampler
 
 
 def test_corrected_samples_estimate_the_sum_over_all_items_without_bias() -> None:
@@ -34,9 +34,3 @@ def test_draws_are_distinct_and_repeatable() -> None:
     assert len(set(one.code_N.tolist())) == len(one.code_N)
     assert (one.code_N == two.code_N).all()
     assert (one.log_expected_N == two.log_expected_N).all()
-
-
-def test_full_softmax_takes_every_item_without_correction() -> None:
-    negatives = AllItems(7).draw(np.random.default_rng(0))
-    assert negatives.code_N.tolist() == list(range(7))
-    assert not negatives.log_expected_N.any()

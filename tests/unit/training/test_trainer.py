@@ -29,7 +29,7 @@ def same(one: list[torch.Tensor], two: list[torch.Tensor]) -> bool:
 
 
 def test_loss_falls_below_that_of_knowing_only_the_half_of_the_shop() -> None:
-    losses = trained(replace(CONFIG, epochs=12, patience=99, full_softmax_below=100)).state.losses
+    losses = trained(replace(CONFIG, epochs=12, patience=99, full_softmax_up_to=100)).state.losses
     assert losses[-1] < np.log(ITEMS / 2) + 0.1 < losses[0]
 
 
@@ -112,11 +112,13 @@ def test_learning_rate_rises_then_falls_along_a_cosine() -> None:
     assert rates[-1] == pytest.approx(0.02)
 
 
-def test_a_small_vocabulary_gets_the_full_softmax() -> None:
-    count_V = np.ones(10, np.int64)
-    assert len(make_sampler(count_V, SequenceConfig()).draw(np.random.default_rng(0)).code_N) == 10
-    many = make_sampler(np.ones(5000, np.int64), SequenceConfig(negatives=64)).draw(np.random.default_rng(0))
-    assert len(many.code_N) <= 64
+def test_a_vocabulary_up_to_the_limit_gets_the_full_softmax_and_a_larger_one_negatives() -> None:
+    config = SequenceConfig(negatives=64, full_softmax_up_to=100)
+    random = np.random.default_rng(0)
+    assert make_sampler(np.ones(100, np.int64), config).draw(random) is None
+    many = make_sampler(np.ones(101, np.int64), config).draw(random)
+    assert many is not None
+    assert 0 < len(many.code_N) <= 64
 
 
 def test_threads_and_mode_are_as_before_after_training() -> None:
