@@ -11,7 +11,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("fastapi", "uvicorn", "aiohttp", "orjson", "redis", "sqlalchemy", "numpy", "onnxruntime", "torch")
+LIBRARIES = (
+    "fastapi",
+    "uvicorn",
+    "aiohttp",
+    "orjson",
+    "redis",
+    "sqlalchemy",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "onnxruntime",
+    "torch",
+)
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -1,0 +1,191 @@
+"""One row of the table: choose its configuration on validation, fit it with every seed, ask the test questions.
+
+Called by   row_process.py, in a process of its own
+Choice      NDCG@10 on at most 4,000 random validation questions, with the first seed; one alone is not tried
+fit_s       `fit` of the chosen configuration; refit_s: learning the validation events, too; both the mean of the seeds
+latency_ms  mean of one user at a time, scores and the first ten places, on one thread
+Memory      peak_mb is the highest resident set of the row's process, start_mb what interpreter, libraries and log take
+Dimensions  Q questions, M metrics, S seeds, B questions of a block, V items
+"""
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from benchmarks.quality.compare import Doubles, drawn_means, interval
+from benchmarks.quality.metrics import ACCURACY, Answers, ListJudge, answer_block, seen_transitions
+from benchmarks.quality.models import QualityModel, Row
+from benchmarks.quality.protocols import Benchmark
+from benchmarks.quality.task import QualityTask, Questions
+from services.training.progress import Report, quiet, under
+from shared.models.sources.scores import best_first
+from shared.models.tensors import BoolArray
+
+TUNING_QUESTIONS = 4000
+LATENCY_QUESTIONS = 200
+BLOCK_SCORES = 8_000_000
+FIRST_SEED = 7
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is run."""
+
+    seeds: int = 5
+    deadline_s: float = float("inf")
+    """time.time() after which no further seed is begun"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A row of the result file, and the NDCG@10 of each test question for comparisons."""
+
+    values: dict[str, Any]
+    ndcg_Q: Doubles
+
+
+@dataclass
+class Runs:
+    """What the seeds came to."""
+
+    models: list[QualityModel] = field(default_factory=list)
+    answers: list[Answers] = field(default_factory=list)
+    lists: list[dict[str, float]] = field(default_factory=list)
+    fit_s: list[float] = field(default_factory=list)
+    refit_s: list[float] = field(default_factory=list)
+
+
+def measure(row: Row, benchmark: Benchmark, limits: Limits, report: Report = quiet) -> Measured:
+    """Return the row; TrainingError when it cannot be had on this data."""
+    start_mb = peak_mb()
+    tried = tune(row, benchmark.task, report)
+    chosen = max(tried, key=lambda attempt: attempt["validation_ndcg@10"])["configuration"] if tried else row.grid[0]
+    runs = run_seeds(row, chosen, benchmark, limits, report)
+    first = runs.models[0].training
+    values = {
+        "model": row.name,
+        "seeds": len(runs.models),
+        **scores_of(runs, seen_transitions(benchmark.task.refit, benchmark.test)),
+        "fit_s": round(float(np.mean(runs.fit_s)), 3),
+        "refit_s": round(float(np.mean(runs.refit_s)), 3),
+        "epochs": first.epochs,
+        "s_per_epoch": round(float(np.mean([model.training.s_per_epoch for model in runs.models])), 3),
+        "curve": [round(value, 6) for value in first.curve],
+        "latency_ms": round(latency_ms(runs.models[0], benchmark.test), 3),
+        "peak_mb": round(peak_mb(), 1),
+        "start_mb": round(start_mb, 1),
+        "configurations_tried": max(len(tried), 1),
+        "chosen": dict(chosen),
+        "tuning": tried,
+    }
+    return Measured(values, np.mean([answers.ndcg_Q for answers in runs.answers], axis=0))
+
+
+def tune(row: Row, task: QualityTask, report: Report) -> list[dict[str, Any]]:
+    """Return every configuration with its validation score; nothing when there is only one."""
+    if len(row.grid) == 1:
+        return []
+    questions = task.validation.sample(TUNING_QUESTIONS, FIRST_SEED)
+    tried = []
+    for place, configuration in enumerate(row.grid):
+        model = row.make(**configuration)
+        model.fit(task, FIRST_SEED, under(f"{row.name} {place + 1}/{len(row.grid)}", report))
+        score = float(answer(model, questions, task.num_items).ndcg_Q.mean())
+        tried.append({"configuration": dict(configuration), "validation_ndcg@10": round(score, 6)})
+    return tried
+
+
+def run_seeds(row: Row, chosen: Mapping[str, Any], benchmark: Benchmark, limits: Limits, report: Report) -> Runs:
+    """Fit and ask with one seed after the other, as long as there is time for one more."""
+    runs, task = Runs(), benchmark.task
+    judge = ListJudge(task.refit, task.num_items)
+    for place in range(limits.seeds if row.stochastic else 1):
+        began_s = time.time()
+        model, seed = row.make(**chosen), FIRST_SEED + place
+        said = under(f"{row.name} seed {place + 1}", report)
+        runs.fit_s.append(seconds_of(model.fit, task, seed, said))
+        runs.refit_s.append(seconds_of(model.refit, task, seed, said))
+        runs.models.append(model)
+        runs.answers.append(answer(model, benchmark.test, task.num_items))
+        runs.lists.append(judge.judge(runs.answers[-1].top_QK))
+        if 2 * time.time() - began_s > limits.deadline_s:
+            break
+    return runs
+
+
+def seconds_of(step: Callable[[QualityTask, int, Report], None], task: QualityTask, seed: int, report: Report) -> float:
+    """Return how long a step of a model takes."""
+    began_s = time.perf_counter()
+    step(task, seed, report)
+    return time.perf_counter() - began_s
+
+
+def answer(model: QualityModel, questions: Questions, num_items: int) -> Answers:
+    """Ask a model, a block of questions at a time."""
+    blocks = []
+    for block in questions.blocks(max(1, min(256, BLOCK_SCORES // num_items))):
+        score_BV = model.scores(block.histories)
+        if score_BV.shape != (len(block), num_items):
+            raise ValueError(f"scores have the shape {score_BV.shape}, not {(len(block), num_items)}")
+        if np.isnan(score_BV).any():
+            raise ValueError("a score is not a number")
+        blocks.append(answer_block(score_BV, block))
+    accuracy_QM = np.concatenate([block.accuracy_QM for block in blocks])
+    return Answers(accuracy_QM, np.concatenate([block.top_QK for block in blocks]))
+
+
+def scores_of(runs: Runs, seen_Q: BoolArray) -> dict[str, Any]:
+    """Return the metrics over all questions, and over those whose transition was seen in the log or was not."""
+    accuracy_SQM = np.stack([answers.accuracy_QM for answers in runs.answers])
+    metrics = spread(accuracy_SQM.mean(axis=1))
+    drawn_RM = drawn_means(accuracy_SQM.mean(axis=0))
+    for place, name in enumerate(ACCURACY):
+        metrics[name]["ci95"] = interval(drawn_RM[:, place])
+    for name in runs.lists[0]:
+        metrics[name] = mean_and_deviation(np.array([lists[name] for lists in runs.lists]))
+    parts = {"seen": seen_Q, "unseen": ~seen_Q}
+    apart = {
+        part: {"questions": int(mask_Q.sum()), **(spread(accuracy_SQM[:, mask_Q].mean(axis=1)) if mask_Q.any() else {})}
+        for part, mask_Q in parts.items()
+    }
+    return {"metrics": metrics, **apart}
+
+
+def spread(mean_SM: Doubles) -> dict[str, dict[str, Any]]:
+    """Return mean and deviation over the seeds of each accuracy metric."""
+    return {name: mean_and_deviation(mean_SM[:, place]) for place, name in enumerate(ACCURACY)}
+
+
+def mean_and_deviation(value_S: Doubles) -> dict[str, Any]:
+    """Return both; no deviation of a single seed."""
+    deviation = round(float(value_S.std(ddof=1)), 6) if len(value_S) > 1 else None
+    return {"mean": round(float(value_S.mean()), 6), "std": deviation}
+
+
+def latency_ms(model: QualityModel, questions: Questions) -> float:
+    """Return the mean time of one user: scores and ten places."""
+    chosen = questions.sample(LATENCY_QUESTIONS, FIRST_SEED)
+    with threadpool_limits(1):
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(1)
+        model.scores(chosen.histories[:1])
+        began_s = time.perf_counter()
+        for place, history in enumerate(chosen.histories):
+            score_V = model.scores([history])[0]
+            score_V[chosen.hidden(place)] = -np.inf
+            best_first(score_V, 10)
+        return 1000 * (time.perf_counter() - began_s) / len(chosen)
+
+
+def peak_mb() -> float:
+    """Return the highest resident set of this process so far (VmHWM; ru_maxrss would count the parent's, too)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("/proc/self/status does not say VmHWM")
