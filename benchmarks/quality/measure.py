@@ -20,8 +20,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks.quality.compare import Doubles, drawn_means, interval
 from benchmarks.quality.metrics import ACCURACY, Answers, ListJudge, answer_block, seen_transitions
-from benchmarks.quality.models import QualityModel, Row
 from benchmarks.quality.protocols import Benchmark
+from benchmarks.quality.row import QualityModel, Row
 from benchmarks.quality.task import QualityTask, Questions
 from services.training.progress import Report, quiet, under
 from shared.models.sources.scores import best_first
@@ -76,6 +76,7 @@ def measure(row: Row, benchmark: Benchmark, limits: Limits, report: Report = qui
         "refit_s": round(float(np.mean(runs.refit_s)), 3),
         "epochs": first.epochs,
         "s_per_epoch": round(float(np.mean([model.training.s_per_epoch for model in runs.models])), 3),
+        "s_to_best": round(float(np.mean([model.training.s_to_best for model in runs.models])), 3),
         "curve": [round(value, 6) for value in first.curve],
         "latency_ms": round(latency_ms(runs.models[0], benchmark.test), 3),
         "peak_mb": round(peak_mb(), 1),

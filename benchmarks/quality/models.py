@@ -1,20 +1,18 @@
-"""The rows of the quality table: what a recommender must answer, and which there are.
+"""The rows of the quality table.
 
-Called by   benchmarks/quality/measure.py
-A row       makes one model for each configuration of its grid; the best on validation is refitted on train + validation
-            and asked the test questions. Rows that count do learn from the validation events, neural rows only use them
-            to choose the epoch (QualityModel.refit says which)
-Sources     popularity, item_cf, user_cf, svd are fitted and served by the product's own code
-Errors      TrainingError from `fit` when a row cannot be had on this data: it is listed as not run, with the reason
+Called by   row_process.py (a row by its name), __main__.py (which there are)
+Sources     what counts is fitted and served by the product's own code: a row is a fit function and a candidate source
+Neural      encoder_models.py, imported when such a row is made, since torch is large
 Dimensions  B histories, V items
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+from benchmarks.quality.row import QualityModel, Row, Training
 from benchmarks.quality.task import QualityTask
 from services.training.collaborative.interactions import taste_matrix
 from services.training.collaborative.item_cf import fit_item_cf
@@ -34,48 +32,6 @@ from shared.models.tensors import History
 DAY_MS = 86_400_000
 HALF_LIFE_DAYS = 90.0
 FOR_EVER_DAYS = 1e9
-
-
-@dataclass(frozen=True)
-class Training:
-    """How a model that trains in epochs got there; empty for a model that counts."""
-
-    epochs: int = 0
-    """epochs until the best one on validation"""
-    s_per_epoch: float = 0.0
-    curve: tuple[float, ...] = ()
-    """validation NDCG@10 after each epoch"""
-
-
-class QualityModel(Protocol):
-    """A recommender in the benchmark."""
-
-    training: Training
-
-    def fit(self, task: QualityTask, seed: int, report: Report) -> None:
-        """Learn from `task.train`; epochs and weights are chosen on `task.validation`."""
-        ...
-
-    def refit(self, task: QualityTask, seed: int, report: Report) -> None:
-        """Learn from `task.refit` what the model counts, keeping what was chosen; nothing for a model that trains."""
-        ...
-
-    def scores(self, histories: Sequence[History]) -> FloatArray:
-        """Return score_BV, float32; -inf means never. Items of the history are hidden by the benchmark, not here."""
-        ...
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table."""
-
-    name: str
-    make: Callable[..., QualityModel]
-    """called with the keywords of one configuration"""
-    grid: tuple[Mapping[str, Any], ...] = field(default=({},))
-    """the configurations tried on validation"""
-    stochastic: bool = False
-    """whether a seed changes the result; such rows run once a seed"""
 
 
 class HistorySource(Protocol):
@@ -186,6 +142,20 @@ def svd(factors: int, damping: float) -> QualityModel:
     return SourceModel(count)
 
 
+def transformer() -> QualityModel:
+    """The product's sequence Transformer."""
+    from benchmarks.quality import encoder_models
+
+    return encoder_models.transformer()
+
+
+def sasrec() -> QualityModel:
+    """SASRec with full softmax."""
+    from benchmarks.quality import encoder_models
+
+    return encoder_models.sasrec()
+
+
 def product_of(**values: Sequence[Any]) -> tuple[Mapping[str, Any], ...]:
     """Return every combination of some values, as keywords."""
     grid: tuple[dict[str, Any], ...] = ({},)
@@ -200,6 +170,8 @@ ROWS: tuple[Row, ...] = (
     Row("item_cf", item_cf, product_of(neighbours=(100, 200, 500), shrinkage=(0.0, 1.0))),
     Row("user_cf", user_cf),
     Row("svd", svd, product_of(factors=(32, 64, 128), damping=(0.0, 0.3)), stochastic=True),
+    Row("sasrec", sasrec, stochastic=True),
+    Row("transformer", transformer, stochastic=True),
 )
 """Six configurations for every row that has something to choose."""
 
