@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from services.training.collaborative.top_k import top_k_product
 from services.training.examples.event_log import group_starts
 from services.training.examples.sequences import Sequences
-from shared.features.events import LongArray
+from shared.features.events import FloatArray, LongArray
 from shared.models.tables import ItemNeighbours
 
 DAY_MS = 86_400_000
@@ -55,15 +55,14 @@ def fit_co_visitation(
     age_X = (sessions.at_ms_X.max() - sessions.at_ms_X) / (config.half_life_days * DAY_MS)
     weight_X = np.exp2(-age_X).astype(np.float32)
     weighted_XV = sp.csr_array(sp.diags_array(weight_X) @ sessions.item_XV)
-    count_V = weighted_XV.sum(axis=0) + config.shrinkage
+    count_V: FloatArray = (weighted_XV.sum(axis=0) + config.shrinkage).astype(np.float32)
     first_P, second_P = _neighbouring(sessions)
     left = sp.vstack([weighted_XV, config.next_share * weighted_XV[first_P]])
     right = sp.vstack([sessions.item_XV, sessions.item_XV[second_P]])
 
-    def relative(block_RV: sp.csr_array, first_row: int) -> sp.csr_array:
-        row_E = first_row + np.repeat(np.arange(block_RV.shape[0]), np.diff(block_RV.indptr))
-        block_RV.data /= np.sqrt(count_V[row_E] * count_V[block_RV.indices]).astype(np.float32)
-        return block_RV
+    def relative(row_E: LongArray, column_E: LongArray, product_E: FloatArray) -> FloatArray:
+        weight_E: FloatArray = product_E / np.sqrt(count_V[row_E] * count_V[column_E])
+        return weight_E
 
     return top_k_product(sp.csr_array(left.T), sp.csr_array(right), config.neighbours, relative, threads)
 
@@ -87,5 +86,5 @@ def _neighbouring(sessions: Sessions) -> tuple[LongArray, LongArray]:
     return first_P, first_P + 1
 
 
-def _unchanged(block_RV: sp.csr_array, first_row: int) -> sp.csr_array:
-    return block_RV
+def _unchanged(row_E: LongArray, column_E: LongArray, product_E: FloatArray) -> FloatArray:
+    return product_E

@@ -10,18 +10,17 @@ import numpy as np
 import scipy.sparse as sp
 
 from services.training.collaborative.top_k import top_k_product
+from shared.features.events import FloatArray, LongArray
 from shared.models.tables import ItemNeighbours
 
 
 def fit_item_cf(taste_UV: sp.csr_array, neighbours: int, shrinkage: float, threads: int = 1) -> ItemNeighbours:
     """Return the nearest items of each item."""
     damped_UV = damp_long_rows(taste_UV)
-    length_V = np.sqrt(damped_UV.power(2).sum(axis=0))
+    length_V = np.sqrt(damped_UV.power(2).sum(axis=0)).astype(np.float32)
 
-    def cosine(block_RV: sp.csr_array, first_row: int) -> sp.csr_array:
-        row_E = first_row + np.repeat(np.arange(block_RV.shape[0]), np.diff(block_RV.indptr))
-        block_RV.data /= (length_V[row_E] * length_V[block_RV.indices] + shrinkage).astype(np.float32)
-        return block_RV
+    def cosine(row_E: LongArray, column_E: LongArray, product_E: FloatArray) -> FloatArray:
+        return product_E / (length_V[row_E] * length_V[column_E] + np.float32(shrinkage))
 
     return top_k_product(sp.csr_array(damped_UV.T), damped_UV, neighbours, cosine, threads)
 

@@ -11,7 +11,7 @@ from services.training.collaborative.interactions import taste_matrix
 from services.training.collaborative.item_cf import damp_long_rows, fit_item_cf
 from services.training.collaborative.popularity import fit_popularity, repeat_rate
 from services.training.collaborative.svd import fit_svd
-from services.training.collaborative.top_k import top_k_product
+from services.training.collaborative.top_k import SplitMatrix, top_k_product
 from services.training.collaborative.user_cf import MAX_ITEMS, fit_user_cf
 from services.training.examples.sequences import build_sequences
 from shared.contracts.events import EVENT_TYPE_CODES, EventType
@@ -27,7 +27,7 @@ def test_top_k_of_blocks_is_the_top_k_of_the_whole_product() -> None:
     random = np.random.default_rng(0)
     left = sp.random_array((700, 40), density=0.2, rng=random, dtype=np.float32).tocsr()
     right = sp.random_array((40, 700), density=0.2, rng=random, dtype=np.float32).tocsr()
-    table = top_k_product(left, right, 10, lambda block, first: block, threads=2)
+    table = top_k_product(left, right, 10, lambda row, column, product: product, threads=2)
     whole = (left @ right).toarray()
     np.fill_diagonal(whole, 0)
     for row in range(0, 700, 37):
@@ -40,9 +40,33 @@ def test_top_k_of_blocks_is_the_top_k_of_the_whole_product() -> None:
 
 def test_ties_go_to_the_lower_item_whatever_the_number_of_threads() -> None:
     ones = sp.csr_array(np.ones((3, 30), np.float32))
-    tables = [top_k_product(sp.csr_array(ones.T), ones, 4, lambda block, first: block, threads) for threads in (1, 2)]
+    tables = [
+        top_k_product(sp.csr_array(ones.T), ones, 4, lambda row, column, product: product, threads)
+        for threads in (1, 2)
+    ]
     assert tables[0].neighbour_VK[5].tolist() == [0, 1, 2, 3]
     assert (tables[0].neighbour_VK == tables[1].neighbour_VK).all()
+
+
+def test_full_columns_are_multiplied_as_dense_ones_to_the_same_table() -> None:
+    random = np.random.default_rng(1)
+    right = sp.random_array((900, 300), density=0.002, rng=random, dtype=np.float32).tolil()
+    right[:, [3, 70, 299]] = random.random((900, 3), np.float32)
+    right = sp.csr_array(right.tocsr())
+    assert SplitMatrix.of(right).column_H.tolist() == [3, 70, 299]
+    table = top_k_product(sp.csr_array(right.T), right, 300, lambda row, column, product: product)
+    whole = (right.T @ right).toarray()
+    np.fill_diagonal(whole, 0)
+    found = np.zeros_like(whole)
+    row_E, place_E = np.nonzero(table.neighbour_VK >= 0)
+    found[row_E, table.neighbour_VK[row_E, place_E]] = table.weight_VK[row_E, place_E]
+    assert np.allclose(found, whole, atol=1e-5)
+
+
+def test_a_table_of_too_many_items_is_refused() -> None:
+    wide = sp.csr_array((1, 2**25), dtype=np.float32)
+    with pytest.raises(ValueError, match="33,554,432 columns"):
+        top_k_product(sp.csr_array((1, 1), dtype=np.float32), wide, 1, lambda row, column, product: product)
 
 
 def test_taste_matrix_is_the_taste_that_serving_computes() -> None:

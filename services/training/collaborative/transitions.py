@@ -1,0 +1,106 @@
+"""Counts of "after this item came that one", at one step or at many: Markov and sequential item-kNN are two settings.
+
+Called by   tables.py (the product), benchmarks/quality (the rows markov and item_knn)
+Step        the distinct times of one shopper, in order: the events of one basket share a step, a basket's items come
+            after every item of the basket before
+Weight      decay^(gap - 1) for each pair `gap` steps apart, at most `window`; with `backward`, the pair counts the
+            other way round, too, at that share; with `together`, so do pairs within one step. A pair of baskets is
+            shared out among its pairs of items, so that a basket of fifty does not outvote fifty shoppers. Then
+            / ((pairs from the item + shrinkage)^from_power × (pairs to the item + shrinkage)^to_power)
+Source      item-to-item transitions and sequence-aware nearest neighbours (Ludewig and Jannach, 2018)
+Dimensions  G steps, V items, P pairs of steps
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+
+from services.training.collaborative.top_k import top_k_product
+from services.training.examples.event_log import group_starts
+from services.training.examples.sequences import Sequences
+from shared.features.events import FloatArray, LongArray
+from shared.models.tables import ItemNeighbours
+
+
+@dataclass(frozen=True)
+class TransitionConfig:
+    """Which pairs count, and how they are weighed."""
+
+    neighbours: int = 200
+    window: int = 10
+    decay: float = 0.8
+    backward: float = 0.0
+    together: float = 0.0
+    from_power: float = 0.5
+    to_power: float = 0.25
+    shrinkage: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.window < 1 or not 0 < self.decay <= 1:
+            raise ValueError(f"transitions need a window of at least 1 and a decay in (0, 1], not {self}")
+
+
+MARKOV = TransitionConfig(window=1, from_power=1.0, to_power=0.0)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What each shopper did at each of their distinct times; rows in the order of the log."""
+
+    item_GV: sp.csr_array
+    user_G: LongArray
+
+
+def fit_transitions(sequences: Sequences, num_items: int, config: TransitionConfig, threads: int = 1) -> ItemNeighbours:
+    """Return the items that most follow each item."""
+    steps = find_steps(sequences, num_items)
+    share_GV = sp.csr_array(sp.diags_array(1 / np.sqrt(np.diff(steps.item_GV.indptr))) @ steps.item_GV)
+    share_GV = share_GV.astype(np.float32)
+    pair_GG = count_pairs(steps.user_G, config)
+    size_G = share_GV.sum(axis=1)
+    from_V = _power(share_GV.T @ (pair_GG @ size_G), config.shrinkage, config.from_power)
+    to_V = _power(share_GV.T @ (pair_GG.T @ size_G), config.shrinkage, config.to_power)
+
+    def relative(row_E: LongArray, column_E: LongArray, product_E: FloatArray) -> FloatArray:
+        return product_E * from_V[row_E] * to_V[column_E]
+
+    follow_GV = sp.csr_array(pair_GG @ share_GV)
+    return top_k_product(sp.csr_array(share_GV.T), follow_GV, config.neighbours, relative, threads)
+
+
+def fit_markov(sequences: Sequences, num_items: int, neighbours: int, threads: int = 1) -> ItemNeighbours:
+    """Return the chance of each item to come next, shrunk towards 0 where little was seen."""
+    return fit_transitions(sequences, num_items, replace(MARKOV, neighbours=neighbours), threads)
+
+
+def find_steps(sequences: Sequences, num_items: int) -> Steps:
+    """Return the steps of the log; an item counts once in a step."""
+    user_E = np.repeat(np.arange(len(sequences.start_U1) - 1, dtype=np.int32), np.diff(sequences.start_U1))
+    start_G = group_starts(user_E, sequences.at_ms_E)
+    start_G1 = np.append(start_G, len(sequences)).astype(np.int64)
+    ones = np.ones(len(sequences), np.float32)
+    item_GV = sp.csr_array((ones, sequences.code_E.copy(), start_G1), shape=(len(start_G), num_items))
+    item_GV.sum_duplicates()
+    item_GV.data[:] = 1
+    return Steps(item_GV, user_E[start_G].astype(np.int64))
+
+
+def count_pairs(user_G: LongArray, config: TransitionConfig) -> sp.csr_array:
+    """Return the weight of each pair of steps of one shopper: a band along the diagonal."""
+    gap_W = np.arange(-config.window, config.window + 1)
+    weight_W = np.where(gap_W > 0, 1.0, config.backward) * config.decay ** (np.abs(gap_W) - 1.0)
+    weight_W[config.window] = config.together
+    gap_W, weight_W = gap_W[weight_W > 0], weight_W[weight_W > 0].astype(np.float32)
+    steps = len(user_G)
+    other_GW = np.arange(steps, dtype=np.int32)[:, None] + gap_W.astype(np.int32)
+    inside_GW = (other_GW >= 0) & (other_GW < steps)
+    inside_GW &= user_G[np.clip(other_GW, 0, steps - 1)] == user_G[:, None]
+    start_G1 = np.concatenate([[0], np.cumsum(inside_GW.sum(axis=1))]).astype(np.int32)
+    weight_GW = np.broadcast_to(weight_W, other_GW.shape)
+    return sp.csr_array((weight_GW[inside_GW], other_GW[inside_GW], start_G1), shape=(steps, steps))
+
+
+def _power(count_V: FloatArray, shrinkage: float, power: float) -> FloatArray:
+    weight_V: FloatArray = ((count_V + shrinkage) ** -power).astype(np.float32)
+    return weight_V
