@@ -1,7 +1,7 @@
 """make bench-quality DATA=<name or folder>: every recommender of Aisle on one data set, ranked over all items.
 
 In          a named public set (data_sets/registry.py) or any folder with an interactions.parquet
-Out         benchmarks/results/quality/<data>-<protocol>.json, and the table on the screen
+Out         benchmarks/results/quality/<data>-<protocol>.json, docs/benchmarks/quality.md, and the table on the screen
 Bounds      SEEDS for rows that a seed changes; BUDGET_MINUTES for the whole run: rows not reached are listed as not run
 Ends        0; 2 with a sentence when the data or the wishes cannot be used
 """
@@ -23,6 +23,7 @@ from benchmarks.quality.data_sets.registry import NAMED, open_data_set
 from benchmarks.quality.errors import ProtocolError, QualityError
 from benchmarks.quality.measure import Limits
 from benchmarks.quality.models import ROWS, row_named
+from benchmarks.quality.page import PAGE, write_page
 from benchmarks.quality.protocols import NO_QUERY_TIME, TRACKS, Benchmark, make_benchmark
 from benchmarks.quality.result import FOLDER, Asked, ResultFile
 from benchmarks.quality.row_process import NotRun, run_row
@@ -32,7 +33,7 @@ SHOWN = ("hr@10", "ndcg@10", "hr@50", "ndcg@50", "mrr", "coverage@10", "populari
 console = Console(width=170)
 
 
-def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
+def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER, page: Path = PAGE) -> int:
     """Run the benchmark; return the exit status."""
     options = parse(arguments)
     try:
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
     tell_findings(file.values)
     run_rows(names, benchmark, options, file)
     show(file.values)
+    write_page(folder, page)
     return 0
 
 

@@ -10,7 +10,7 @@ from tests.unit.benchmarks.quality.small_log import thirty_users
 
 
 def run(folder: Path, results: Path, *wishes: str) -> int:
-    return main([str(folder), "--threads", "1", *wishes], results)
+    return main([str(folder), "--threads", "1", *wishes], results, results / "quality.md")
 
 
 def test_a_strangers_folder_gets_a_table_and_can_be_filled_in_pieces(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_missing_data_set_is_told_with_its_path(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AISLE_DATA_DIR", str(tmp_path))
-    assert main(["amazon-beauty"], tmp_path / "results") == 2
+    assert main(["amazon-beauty"], tmp_path / "results", tmp_path / "quality.md") == 2
     told = capsys.readouterr().out.replace("\n", " ")
     assert f"{tmp_path}/amazon-beauty/interactions.parquet is missing" in told
     assert "AISLE_DATA_DIR" in told
