@@ -7,17 +7,19 @@ Dimensions  B histories, V items
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from benchmarks.quality.row import QualityModel, Row, Training
 from benchmarks.quality.task import QualityTask
+from services.training.collaborative.ease import EaseConfig, fit_ease
 from services.training.collaborative.interactions import taste_matrix
 from services.training.collaborative.item_cf import fit_item_cf
 from services.training.collaborative.popularity import fit_popularity
 from services.training.collaborative.svd import fit_svd
+from services.training.collaborative.transitions import MARKOV, TransitionConfig, fit_transitions
 from services.training.collaborative.user_cf import fit_user_cf
 from services.training.errors import TooLittleDataError
 from services.training.examples.sequences import Sequences
@@ -26,6 +28,7 @@ from shared.features.events import FloatArray
 from shared.models.sources.neighbours import NeighbourSource
 from shared.models.sources.scores import DenseScores, SourceScores, SparseScores
 from shared.models.sources.svd import SvdSource
+from shared.models.sources.transitions import TransitionSource
 from shared.models.sources.user_cf import UserCfSource
 from shared.models.tensors import History
 
@@ -114,6 +117,27 @@ def recent_popularity(days: float = 7.0) -> QualityModel:
     return SourceModel(count)
 
 
+def markov(shrinkage: float) -> QualityModel:
+    """The chance of each item to come right after the newest."""
+
+    def count(sequences: Sequences, task: QualityTask, seed: int) -> HistorySource:
+        config = replace(MARKOV, shrinkage=shrinkage)
+        return TransitionSource("markov", fit_transitions(sequences, task.num_items, config, task.threads), 1, 1.0)
+
+    return SourceModel(count)
+
+
+def item_knn(to_power: float, backward: float, steps: int = 10, decay: float = 0.8) -> QualityModel:
+    """Sequential item-kNN: what follows the last steps within ten steps, the newest counting most."""
+
+    def count(sequences: Sequences, task: QualityTask, seed: int) -> HistorySource:
+        config = TransitionConfig(to_power=to_power, backward=backward)
+        table = fit_transitions(sequences, task.num_items, config, task.threads)
+        return TransitionSource("item_knn", table, steps, decay)
+
+    return SourceModel(count)
+
+
 def item_cf(neighbours: int, shrinkage: float) -> QualityModel:
     """The product's item-CF."""
 
@@ -138,6 +162,16 @@ def svd(factors: int, damping: float) -> QualityModel:
 
     def count(sequences: Sequences, task: QualityTask, seed: int) -> HistorySource:
         return SvdSource(fit_svd(taste_matrix(sequences, task.num_items, HALF_LIFE_DAYS), factors, damping, seed))
+
+    return SourceModel(count)
+
+
+def ease(l2: float) -> QualityModel:
+    """EASE over the items with the most events."""
+
+    def count(sequences: Sequences, task: QualityTask, seed: int) -> HistorySource:
+        taste_UV = taste_matrix(sequences, task.num_items, HALF_LIFE_DAYS)
+        return NeighbourSource("ease", fit_ease(taste_UV, EaseConfig(l2=l2)))
 
     return SourceModel(count)
 
@@ -167,9 +201,12 @@ def product_of(**values: Sequence[Any]) -> tuple[Mapping[str, Any], ...]:
 ROWS: tuple[Row, ...] = (
     Row("popularity", popularity),
     Row("recent_popularity", recent_popularity),
+    Row("markov", markov, product_of(shrinkage=(0.3, 1.0, 3.0, 10.0, 30.0, 100.0))),
+    Row("item_knn", item_knn, product_of(to_power=(0.0, 0.25, 0.5), backward=(0.0, 1.0))),
     Row("item_cf", item_cf, product_of(neighbours=(100, 200, 500), shrinkage=(0.0, 1.0))),
     Row("user_cf", user_cf),
     Row("svd", svd, product_of(factors=(32, 64, 128), damping=(0.0, 0.3)), stochastic=True),
+    Row("ease", ease, product_of(l2=(25.0, 50.0, 100.0, 200.0, 400.0, 800.0))),
     Row("sasrec", sasrec, stochastic=True),
     Row("transformer", transformer, stochastic=True),
 )
