@@ -14,10 +14,15 @@ class SequenceConfig:
     """Everything that decides the result of a run; two runs with equal configurations give equal weights."""
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
-    epochs: int = 4
+    suit: bool = True
+    """dropout, times, batch and number of epochs by what the log is like (suit.py); else as they stand here"""
+    epochs: int = 40
+    """at most; how many a log gets, is decided before the first, since the learning rate falls towards the last"""
+    events_to_learn: int = 5_500_000
+    """events after which a log of many events has learned enough for a nightly run: 4 epochs of the Complete Journey"""
     tokens_per_batch: int = 8192
     """events in a batch"""
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 0.01
     warm_up: float = 0.1
     """share of the steps in which the learning rate rises"""
@@ -30,7 +35,7 @@ class SequenceConfig:
     popularity_exponent: float = 0.75
     full_softmax_up_to: int = 50_000
     """with at most so many items, every item is a negative"""
-    patience: int = 2
+    patience: int = 3
     """epochs without a better validation score before training ends"""
     gradient_norm: float = 1.0
     average: float = 0.99

@@ -26,6 +26,7 @@ from services.training.sequence.distributed import Team
 from services.training.sequence.model import SequenceModel
 from services.training.sequence.repeatable import repeatable
 from services.training.sequence.sides import NO_SIDES, ItemSides
+from services.training.sequence.suit import facts_of, suited
 from services.training.sequence.trainer import SequenceTrainer, TrainingTask
 from services.training.sequence.validation import NextBasketValidation
 from shared.features.events import FloatArray, IntArray
@@ -68,6 +69,7 @@ def fit_encoder(
     report: Report = quiet,
 ) -> FittedEncoder:
     """Train from the start, or from the checkpoint of this very run."""
+    config = suited_to(material, config)
     with repeatable(config, team):
         model = new_model(material, config)
         task = TrainingTask(material.sequences, material.vocabulary.count_V, fingerprint(material, config))
@@ -79,12 +81,18 @@ def go_on(
     fitted: SequenceModel, material: Material, from_ms: int, config: SequenceConfig, report: Report = quiet
 ) -> SequenceModel:
     """Return a model that has also learned what happened from `from_ms` on."""
+    config = suited_to(material, config)
     once = replace(config, epochs=1, learning_rate=config.learning_rate * GO_ON_RATE, seed=config.seed + 1)
     with repeatable(once, Team()):
         model = grown_model(fitted, material, config)
         task = TrainingTask(material.sequences, material.vocabulary.count_V, "", from_ms)
         SequenceTrainer(model, task, once, None, report=report, step_name="sequence").run()
     return model
+
+
+def suited_to(material: Material, config: SequenceConfig) -> SequenceConfig:
+    """Return the configuration for this log."""
+    return suited(config, facts_of(material.sequences, len(material.vocabulary)))
 
 
 def new_model(material: Material, config: SequenceConfig) -> SequenceModel:

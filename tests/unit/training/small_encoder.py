@@ -24,6 +24,7 @@ from tests.unit.training.small_logs import every_row, random_log
 ITEMS = 24
 CONFIG = SequenceConfig(
     EncoderConfig(dim=16, blocks=1, heads=2, max_length=16, dropout=0.0),
+    suit=False,
     epochs=3,
     tokens_per_batch=256,
     learning_rate=5e-3,

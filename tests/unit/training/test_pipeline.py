@@ -35,7 +35,9 @@ CONFIG = TrainingConfig(
     min_item_events=2,
     content_dim=8,
     threads=1,
-    sequence=SequenceConfig(EncoderConfig(dim=16, blocks=1, heads=2, max_length=16, dropout=0.1), epochs=2, threads=1),
+    sequence=SequenceConfig(
+        EncoderConfig(dim=16, blocks=1, heads=2, max_length=16, dropout=0.1), suit=False, epochs=2, threads=1
+    ),
     fusion=FusionConfig(per_source=20),
 )
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from services.training.examples.sequences import batch_bounds, build_sequences, cut_windows, make_batch
+from services.training.examples.sequences import batch_bounds, build_sequences, cut_windows, make_batch, windows_of
 from shared.contracts.events import EVENT_TYPE_CODES, EventType
+from shared.models.tensors import collate
 from tests.unit.training.small_logs import every_row, log_of, random_log
 
 
@@ -87,3 +88,21 @@ def test_a_share_of_too_small_a_batch_has_a_window_but_no_query() -> None:
     sequences = build_sequences(log_of([(10, 0), (20, 1)]), every_row(2))
     share = make_batch(sequences, np.array([[0, 2]]), 4, np.random.default_rng(0)).share(1, 2)
     assert (len(share.windows.code_BL), len(share.row_Q)) == (1, 0)
+
+
+def test_windows_are_what_serving_makes_of_the_same_events() -> None:
+    sequences = build_sequences(random_log(9, 20, 50), every_row(20))
+    window_B2 = cut_windows(sequences, 16, np.random.default_rng(3))
+    found, event_BL = windows_of(sequences, window_B2)
+    expected = collate([sequences.history(start, stop) for start, stop in window_B2.tolist()], 16)
+    for name, array in vars(expected).items():
+        assert (getattr(found, name) == array).all(), name
+        assert getattr(found, name).dtype == array.dtype
+    assert (sequences.code_E[event_BL][found.mask_BL] == found.code_BL[found.mask_BL]).all()
+
+
+def test_a_history_one_event_too_long_is_cut_in_two_and_one_that_fits_is_not() -> None:
+    sequences = build_sequences(log_of([(at, at) for at in range(5)], [(at, at) for at in range(4)]), every_row(5))
+    windows = [cut_windows(sequences, 4, np.random.default_rng(seed)).tolist() for seed in range(20)]
+    assert all([5, 9] in found for found in windows)
+    assert {found[0][1] for found in windows} == {1, 2, 3, 4}
