@@ -47,6 +47,17 @@ class SvdFactors(Table):
 
 
 @dataclass(frozen=True)
+class FoldInFactors(Table):
+    """Item factors of a weighted factorisation, with what is needed to find the factors of a shopper; iALS."""
+
+    factor_VF: FloatArray
+    gram_FF: FloatArray
+    """what all items together ask of a shopper's factors, events or not"""
+    penalty_N: FloatArray
+    """weight of a shopper's own size by their number of items; the last one for all larger numbers"""
+
+
+@dataclass(frozen=True)
 class SampleHistories(Table):
     """Histories of at most 100,000 shoppers without their ids, as compressed rows and their inverted index; user-CF."""
 
