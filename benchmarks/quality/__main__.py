@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER, page: Pa
         data_set = open_data_set(options.data)
         names = chosen_rows(options.models)
         protocol = options.protocol or next(iter(data_set.splits))
-        benchmark = prepare(data_set, protocol, options)
+        benchmark = prepare(data_set, protocol, options, folder / ".checkpoints" / data_set.name)
     except (QualityError, ImportFailedError, ValueError) as error:
         console.print(f"[red]{error}[/red]", highlight=False)
         return 2
@@ -89,12 +89,12 @@ def chosen_rows(models: str) -> list[str]:
     return [row.name for row in ROWS if not wanted or row.name in wanted]
 
 
-def prepare(data_set: DataSet, protocol: str, options: argparse.Namespace) -> Benchmark:
+def prepare(data_set: DataSet, protocol: str, options: argparse.Namespace, work: Path) -> Benchmark:
     """Make the questions."""
     if protocol not in data_set.splits:
         raise ProtocolError(f"{data_set.name} has no protocol {protocol!r}: choose from {', '.join(data_set.splits)}")
     benchmark = make_benchmark(data_set.interactions, data_set.splits[protocol], data_set.hide_seen, options.track)
-    task = replace(benchmark.task, device=options.device, threads=options.threads)
+    task = replace(benchmark.task, device=options.device, threads=options.threads, work=work)
     return replace(benchmark, task=task)
 
 

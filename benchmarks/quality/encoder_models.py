@@ -7,22 +7,25 @@ Asks        as serving does: ONNX Runtime on a CPU (shared/models/sources/sequen
 Dimensions  B histories, D width, V items
 """
 
-import time
+import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks.environment import ROOT
+from benchmarks.quality.recorded_validation import EpochRecord, RecordedValidation
 from benchmarks.quality.row import Training
 from benchmarks.quality.task import QualityTask
 from services.training.progress import Report
 from services.training.sequence.config import SequenceConfig
 from services.training.sequence.export import export_encoder
-from services.training.sequence.fit import Material, fit_encoder
+from services.training.sequence.fit import Material, fingerprint, fit_encoder
 from services.training.sequence.model import SequenceModel
 from services.training.sequence.sides import NO_SIDES, sides_of
-from services.training.sequence.validation import NextBasketValidation
+from services.training.sequence.suit import facts_of, suited
 from shared.features.events import FloatArray
 from shared.models.encoder import EncoderConfig, LastState
 from shared.models.sources.sequence import SequenceSource, open_session
@@ -30,29 +33,31 @@ from shared.models.tensors import History, collate
 
 CHOICE_QUESTIONS, CHOICE_SEED = 4000, 7
 Configure = Callable[[QualityTask], SequenceConfig]
+Encode = Callable[[Sequence[History]], FloatArray]
+"""histories → state_BD"""
+Serve = Callable[[SequenceModel, FloatArray, SequenceConfig], Encode]
 
 
 class EncoderModel:
     """A trained encoder as a row."""
 
-    def __init__(self, configure: Configure, with_sides: bool) -> None:
-        self._configure, self._with_sides = configure, with_sides
+    def __init__(self, configure: Configure, with_sides: bool, serve: Serve | None = None) -> None:
+        self.configure, self._with_sides, self._serve = configure, with_sides, serve or served
         self.training = Training()
-        self._encode: Callable[[Sequence[History]], FloatArray] | None = None
+        self._encode: Encode | None = None
         self._item_VD = np.empty((0, 0), np.float32)
 
     def fit(self, task: QualityTask, seed: int, report: Report) -> None:
         """Train until validation no longer improves."""
-        config = replace(self._configure(task), seed=seed, threads=task.threads, device=task.device)
+        config = replace(self.configure(task), seed=seed, threads=task.threads, device=task.device)
         sides = sides_of(task.catalogue, task.vocabulary.row_V) if self._with_sides else NO_SIDES
-        validation = recorded_validation(task, config.encoder.max_length)
-        began_s = time.perf_counter()
-        fitted = fit_encoder(
-            Material(task.train, task.vocabulary, sides), validation, config, checkpoints=task.work, report=report
-        )
-        self.training = validation.training(began_s)
+        material = Material(task.train, task.vocabulary, sides)
+        folder = run_folder(task.work, material, config)
+        validation = recorded_validation(task, config.encoder.max_length, folder)
+        fitted = fit_encoder(material, validation, config, checkpoints=folder, report=report)
+        self.training = validation.record.training(fitted.epochs)
         self._item_VD = fitted.model.items.all().detach().cpu().numpy()
-        self._encode = served(fitted.model, self._item_VD, config)
+        self._encode = self._serve(fitted.model, self._item_VD, config)
 
     def refit(self, task: QualityTask, seed: int, report: Report) -> None:
         """Nothing: what was trained stays."""
@@ -64,9 +69,7 @@ class EncoderModel:
         return self._encode(histories) @ self._item_VD.T
 
 
-def served(
-    model: SequenceModel, item_VD: FloatArray, config: SequenceConfig
-) -> Callable[[Sequence[History]], FloatArray]:
+def served(model: SequenceModel, item_VD: FloatArray, config: SequenceConfig) -> Encode:
     """Return the encoder as a function of histories."""
     length = config.encoder.max_length
     if config.device == "cpu":
@@ -95,32 +98,21 @@ class TorchEncoder:
         return state_BD
 
 
-@dataclass(frozen=True)
-class RecordedValidation(NextBasketValidation):
-    """Validation that remembers every epoch's score and when it came."""
-
-    seen: list[tuple[float, float]] = field(default_factory=list)
-    """NDCG@10 and the time when it was known"""
-
-    def __call__(self, model: SequenceModel) -> float:
-        """Return the mean NDCG@10."""
-        score = super().__call__(model)
-        self.seen.append((score, time.perf_counter()))
-        return score
-
-    def training(self, began_s: float) -> Training:
-        """Return how training went; of a run that went on from a checkpoint only the epochs of this process."""
-        if not self.seen:
-            return Training()
-        curve = tuple(score for score, _ in self.seen)
-        best = int(np.argmax(curve))
-        return Training(best + 1, (self.seen[-1][1] - began_s) / len(curve), curve, self.seen[best][1] - began_s)
+def run_folder(work: Path | None, material: Material, config: SequenceConfig) -> Path | None:
+    """Return where the checkpoint of this run lies: another log, configuration, seed or code has another folder."""
+    if work is None:
+        return None
+    digest = hashlib.sha256(fingerprint(material, config).encode())
+    for path in sorted((*(ROOT / "services/training/sequence").glob("*.py"), *(ROOT / "shared/models").glob("*.py"))):
+        digest.update(path.read_bytes())
+    return work / digest.hexdigest()[:16]
 
 
-def recorded_validation(task: QualityTask, max_length: int) -> RecordedValidation:
+def recorded_validation(task: QualityTask, max_length: int, folder: Path | None) -> RecordedValidation:
     """Return the questions that choose the epoch."""
-    questions = task.validation.sample(CHOICE_QUESTIONS, CHOICE_SEED)
-    return RecordedValidation(questions.histories, questions.targets, max_length, repeats=not questions.hide_seen)
+    asked = task.validation.sample(CHOICE_QUESTIONS, CHOICE_SEED)
+    record = EpochRecord.open(folder)
+    return RecordedValidation(asked.histories, asked.targets, max_length, not asked.hide_seen, record)
 
 
 def usual_length(task: QualityTask) -> int:
@@ -128,17 +120,11 @@ def usual_length(task: QualityTask) -> int:
     return 200 if np.median(np.diff(task.train.start_U1)) > 50 else 50
 
 
-def usual_dropout(task: QualityTask) -> float:
-    """Return 0.5 below 50 events an item, as on the Amazon sets, else 0.2, as on MovieLens."""
-    return 0.5 if len(task.train) < 50 * task.num_items else 0.2
-
-
 def transformer() -> EncoderModel:
-    """The Transformer that the product serves, with its item features."""
+    """The Transformer that the product serves, with the product's defaults."""
 
     def configure(task: QualityTask) -> SequenceConfig:
-        encoder = EncoderConfig(max_length=usual_length(task), dropout=usual_dropout(task))
-        return SequenceConfig(encoder=encoder, epochs=60, patience=5)
+        return SequenceConfig(encoder=EncoderConfig(max_length=usual_length(task)))
 
     return EncoderModel(configure, with_sides=True)
 
@@ -147,7 +133,9 @@ def sasrec() -> EncoderModel:
     """SASRec with full softmax: no gates, no times, no item features, random start."""
 
     def configure(task: QualityTask) -> SequenceConfig:
-        encoder = EncoderConfig.plain(64, usual_length(task), usual_dropout(task))
-        return SequenceConfig(encoder=encoder, epochs=60, patience=5, learning_rate=1e-3, average=0.0, svd_start=False)
+        dropout = suited(SequenceConfig(), facts_of(task.train, task.num_items)).encoder.dropout
+        encoder = EncoderConfig.plain(64, usual_length(task), dropout)
+        plain = SequenceConfig(encoder=encoder, suit=False, svd_start=False, average=0.0)
+        return replace(plain, epochs=60, patience=5, learning_rate=1e-3)
 
     return EncoderModel(configure, with_sides=False)

@@ -2,7 +2,8 @@
 
 Called by   row_process.py, in a process of its own
 Choice      NDCG@10 on at most 4,000 random validation questions, with the first seed; one alone is not tried
-fit_s       `fit` of the chosen configuration; refit_s: learning the validation events, too; both the mean of the seeds
+fit_s       `fit` of the chosen configuration (of a row that trains: its epochs, also those of an interrupted process);
+            refit_s: learning the validation events, too; both the mean of the seeds
 latency_ms  mean of one user at a time, scores and the first ten places, on one thread
 Memory      peak_mb is the highest resident set of the row's process, start_mb what interpreter, libraries and log take
 Dimensions  Q questions, M metrics, S seeds, B questions of a block, V items
@@ -110,7 +111,8 @@ def run_seeds(row: Row, chosen: Mapping[str, Any], benchmark: Benchmark, limits:
         began_s = time.time()
         model, seed = row.make(**chosen), FIRST_SEED + place
         said = under(f"{row.name} seed {place + 1}", report)
-        runs.fit_s.append(seconds_of(model.fit, task, seed, said))
+        fit_s = seconds_of(model.fit, task, seed, said)
+        runs.fit_s.append(fit_s if model.training.fit_s is None else model.training.fit_s)
         runs.refit_s.append(seconds_of(model.refit, task, seed, said))
         runs.models.append(model)
         runs.answers.append(answer(model, benchmark.test, task.num_items))

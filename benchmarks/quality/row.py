@@ -28,7 +28,9 @@ class Training:
     curve: tuple[float, ...] = ()
     """validation NDCG@10 after each epoch"""
     s_to_best: float = 0.0
-    """wall time until the best epoch was validated"""
+    """time until the best epoch was validated"""
+    fit_s: float | None = None
+    """time of all epochs and their validation, also those of an earlier process; None for a model that counts"""
 
 
 class QualityModel(Protocol):
