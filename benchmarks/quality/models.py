@@ -15,6 +15,7 @@ import numpy as np
 from benchmarks.quality.row import QualityModel, Row, Training
 from benchmarks.quality.task import QualityTask
 from services.training.collaborative.ease import EaseConfig, fit_ease
+from services.training.collaborative.ials import IalsConfig, fit_ials
 from services.training.collaborative.interactions import taste_matrix
 from services.training.collaborative.item_cf import fit_item_cf
 from services.training.collaborative.popularity import fit_popularity
@@ -25,6 +26,7 @@ from services.training.errors import TooLittleDataError
 from services.training.examples.sequences import Sequences
 from services.training.progress import Report
 from shared.features.events import FloatArray
+from shared.models.sources.ials import IalsSource
 from shared.models.sources.neighbours import NeighbourSource
 from shared.models.sources.scores import DenseScores, SourceScores, SparseScores
 from shared.models.sources.svd import SvdSource
@@ -117,11 +119,11 @@ def recent_popularity(days: float = 7.0) -> QualityModel:
     return SourceModel(count)
 
 
-def markov(shrinkage: float) -> QualityModel:
-    """The chance of each item to come right after the newest."""
+def markov(to_power: float) -> QualityModel:
+    """The chance of each item to come right after the newest, divided by a power of how often it comes at all."""
 
     def count(sequences: Sequences, task: QualityTask, seed: int) -> HistorySource:
-        config = replace(MARKOV, shrinkage=shrinkage)
+        config = replace(MARKOV, to_power=to_power)
         return TransitionSource("markov", fit_transitions(sequences, task.num_items, config, task.threads), 1, 1.0)
 
     return SourceModel(count)
@@ -166,6 +168,16 @@ def svd(factors: int, damping: float) -> QualityModel:
     return SourceModel(count)
 
 
+def ials(factors: int, unobserved: float) -> QualityModel:
+    """Implicit ALS; a history is folded in."""
+
+    def count(sequences: Sequences, task: QualityTask, seed: int) -> HistorySource:
+        taste_UV = taste_matrix(sequences, task.num_items, HALF_LIFE_DAYS)
+        return IalsSource(fit_ials(taste_UV, IalsConfig(factors=factors, unobserved=unobserved), seed, task.threads))
+
+    return SourceModel(count)
+
+
 def ease(l2: float) -> QualityModel:
     """EASE over the items with the most events."""
 
@@ -201,11 +213,12 @@ def product_of(**values: Sequence[Any]) -> tuple[Mapping[str, Any], ...]:
 ROWS: tuple[Row, ...] = (
     Row("popularity", popularity),
     Row("recent_popularity", recent_popularity),
-    Row("markov", markov, product_of(shrinkage=(0.3, 1.0, 3.0, 10.0, 30.0, 100.0))),
+    Row("markov", markov, product_of(to_power=(0.0, 0.1, 0.2, 0.3, 0.5, 0.7))),
     Row("item_knn", item_knn, product_of(to_power=(0.0, 0.25, 0.5), backward=(0.0, 1.0))),
     Row("item_cf", item_cf, product_of(neighbours=(100, 200, 500), shrinkage=(0.0, 1.0))),
     Row("user_cf", user_cf),
-    Row("svd", svd, product_of(factors=(32, 64, 128), damping=(0.0, 0.3)), stochastic=True),
+    Row("svd", svd, product_of(factors=(32, 96, 256), damping=(0.0, 0.3)), stochastic=True),
+    Row("ials", ials, product_of(factors=(64, 128), unobserved=(0.1, 0.3, 1.0)), stochastic=True),
     Row("ease", ease, product_of(l2=(25.0, 50.0, 100.0, 200.0, 400.0, 800.0))),
     Row("sasrec", sasrec, stochastic=True),
     Row("transformer", transformer, stochastic=True),
