@@ -27,7 +27,7 @@ from services.training.sequence.model import SequenceModel
 from services.training.sequence.repeatable import repeatable
 from services.training.sequence.sides import NO_SIDES, ItemSides
 from services.training.sequence.suit import facts_of, suited
-from services.training.sequence.trainer import SequenceTrainer, TrainingTask
+from services.training.sequence.trainer import SequenceTrainer, TrainingTask, Validate
 from services.training.sequence.validation import NextBasketValidation
 from shared.features.events import FloatArray, IntArray
 from shared.models.tensors import history_of
@@ -62,7 +62,7 @@ class FittedEncoder:
 
 def fit_encoder(
     material: Material,
-    validation: NextBasketValidation,
+    validation: Validate,
     config: SequenceConfig,
     team: Team = Team(),  # noqa: B008 - frozen
     checkpoints: Path | None = None,
