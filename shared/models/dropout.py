@@ -7,6 +7,7 @@ Repeatable  draws from torch's generator alone; in evaluation, and so in the exp
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 STEPS = 256
 BYTES_PER_DRAW = 8
@@ -23,6 +24,8 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.dropped:
             return x
+        if x.is_cuda:  # there the usual mask costs nothing, and the compiler can fuse it
+            return functional.dropout(x, self.dropped / STEPS)
         return x * (kept(x, self.dropped) * (STEPS / (STEPS - self.dropped)))
 
 

@@ -18,8 +18,8 @@ class SequenceConfig:
     """dropout, times, batch and number of epochs by what the log is like (suit.py); else as they stand here"""
     epochs: int = 40
     """at most; how many a log gets, is decided before the first, since the learning rate falls towards the last"""
-    events_to_learn: int = 5_500_000
-    """events after which a log of many events has learned enough for a nightly run: 4 epochs of the Complete Journey"""
+    events_to_learn: int = 20_000_000
+    """over all epochs: a log of a million events is read twenty times, one of many millions a few times"""
     tokens_per_batch: int = 8192
     """events in a batch"""
     learning_rate: float = 2e-3
@@ -46,3 +46,4 @@ class SequenceConfig:
     threads: int = 0
     """0: as many as the machine has cores"""
     device: str = "cpu"
+    """cpu or cuda"""

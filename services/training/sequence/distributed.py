@@ -7,6 +7,7 @@ Equality    every process draws the same windows and negatives and takes every w
 """
 
 import gc
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,7 +38,8 @@ class Team:
         """Return the sums over the team."""
         if self.world == 1:
             return values
-        summed = torch.tensor(values, dtype=torch.float64)
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        summed = torch.tensor(values, dtype=torch.float64, device=device)
         dist.all_reduce(summed)
         return summed.tolist()
 
@@ -53,7 +55,9 @@ def joined_team(device: str) -> Iterator[Team]:
     if not dist.is_torchelastic_launched():
         yield Team()
         return
-    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # "cuda" is from now on this process's own GPU
+    dist.init_process_group("nccl" if device == "cuda" else "gloo")
     try:
         yield Team(dist.get_rank(), dist.get_world_size())
     finally:

@@ -6,6 +6,8 @@ Loss        softmax of each target against every item, or against the negatives 
             vocabulary is too large for that (softmax.py); an item that is a target of the query is not its negative
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -25,6 +27,11 @@ class SequenceModel(nn.Module):
         super().__init__()
         self.encoder = SequenceEncoder(config)
         self.items = ItemVectors(num_items, config.dim, sides)
+        self._encode: Callable[..., Tensor] = self.encoder.forward
+
+    def compile_encoder(self) -> None:
+        """Train with compiled kernels from now on; the encoder itself, which is exported, stays as it is."""
+        self._encode = torch.compile(self.encoder.forward, dynamic=True)
 
     @property
     def num_items(self) -> int:
@@ -55,7 +62,7 @@ class SequenceModel(nn.Module):
     def states(self, batch: TrainingBatch, vector_BLD: Tensor) -> Tensor:
         """Return state_QD at the places that ask."""
         device = vector_BLD.device
-        state_BLD = self.encoder(
+        state_BLD = self._encode(
             vector_BLD,
             torch.from_numpy(batch.windows.type_BL).to(device),
             torch.from_numpy(batch.windows.age_s_BL).to(device),

@@ -2,6 +2,7 @@
 
 Called by   services/training/sequence/fit.py
 Schedule    AdamW, learning rate rising over the first `warm_up` of all steps, then falling along a cosine
+GPU         bfloat16 where it is safe, and compiled kernels
 Repeatable  windows, targets, negatives and dropout of an epoch come from (seed, epoch) alone, so a run that was
             interrupted goes on from its checkpoint as if nothing had happened, and two runs give equal weights
 Errors      DivergedError when the loss is not finite
@@ -83,6 +84,10 @@ class SequenceTrainer:
         step_name: str = "sequence",
     ) -> None:
         self.model, self.task, self.config, self.validate, self.team = model, task, config, validate, team
+        self.on_gpu = config.device == "cuda"
+        model.to(config.device)
+        if self.on_gpu:
+            model.compile_encoder()
         self.checkpoints, self.report, self.step_name = checkpoints, report, step_name
         self.sampler = make_sampler(task.count_V, config)
         self.optimiser = make_optimiser(model, config)
@@ -133,7 +138,8 @@ class SequenceTrainer:
         """Take one step; return the summed loss of this process's share of the queries."""
         negatives = self.sampler.draw(random)
         mine = batch.share(self.team.rank, self.team.world)
-        loss, _ = self._shared(mine, negatives)
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.on_gpu):
+            loss, _ = self._shared(mine, negatives)
         # DistributedDataParallel averages over the team, so that each share counts world times.
         (loss * (self.team.world / max(len(batch.row_Q), 1))).backward()
         value = float(loss.detach())
