@@ -1,7 +1,8 @@
 """How the sequence Transformer is shaped and trained.
 
-Called by   services/training/pipeline.py makes it; everything in services/training/sequence reads it
-Defaults    chosen on the validation week of the Complete Journey (never on its test week) for two minutes on 2 cores
+Called by   services/training/config.py, benchmarks/quality; everything in services/training/sequence reads it
+Defaults    one set for every log, chosen on validation questions (never on a test) of the Complete Journey, of Amazon
+            Beauty and of MovieLens-1M; what must differ between logs is in suit.py
 """
 
 from dataclasses import dataclass, field

@@ -13,7 +13,7 @@ from services.training.examples.sequences import Sequences
 from services.training.sequence.config import SequenceConfig
 from shared.features.events import LongArray
 
-SPARSE_EVENTS_PER_ITEM = 50
+SPARSE_EVENTS_PER_ITEM = 25
 """below, an item's vector is learned from so little that dropping half of all units is a gain"""
 SPARSE_DROPOUT, DENSE_DROPOUT = 0.5, 0.2
 SPARSE_EPOCHS = 14
