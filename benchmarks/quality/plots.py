@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 INK, MUTED, LEAD = "#1f2933", "#7b8794", "#c2410c"
 STYLE: dict[Any, Any] = {
@@ -48,8 +49,15 @@ def draw_latency(axes: Axes, rows: list[dict[str, Any]]) -> None:
         axes.errorbar(row["latency_ms"], score["mean"], yerr=reach, fmt="o", color=colour, markersize=5, elinewidth=1)
         label(axes, row, row["latency_ms"], score["mean"])
     axes.set_xscale("log")
+    for set_formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        set_formatter(FuncFormatter(plain_ticks))
     axes.set(title="Accuracy and latency", xlabel="ms a user, one thread", ylabel="NDCG@10")
     axes.margins(x=0.25, y=0.12)
+
+
+def plain_ticks(value: float, place: int | None) -> str:
+    """Return 0.2, 0.5, 1, 2 ... and nothing between, so that labels do not meet."""
+    return f"{value:g}" if f"{value:e}"[0] in "125" else ""
 
 
 def draw_diversity(axes: Axes, rows: list[dict[str, Any]]) -> None:
