@@ -8,6 +8,7 @@ Comparisons the fused list against every other row, from the NDCG@10 of each que
             not measured again is kept
 """
 
+import fcntl
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,17 +53,23 @@ class ResultFile:
         self.path = asked.path(data_set.name, folder)
         self._questions = folder / ".questions" / self.path.stem
         self.values = describe(data_set, benchmark, asked)
-        if (known := self._earlier()) is not None:
+        self._read()
+
+    def _read(self) -> None:
+        """Take over the rows that the file has, if it answers the same questions."""
+        known = json.loads(self.path.read_text()) if self.path.exists() else {}
+        if all(known.get(key) == self.values[key] for key in AGREE):
             self.values.update({key: known[key] for key in ("rows", "not_run", "comparisons")})
 
-    def _earlier(self) -> dict[str, Any] | None:
-        if not self.path.exists():
-            return None
-        known: dict[str, Any] = json.loads(self.path.read_text())
-        return known if all(known.get(key) == self.values[key] for key in AGREE) else None
-
     def put(self, measured: Measured | NotRun) -> None:
-        """Write a row, or why there is none."""
+        """Write a row, or why there is none; another run may write other rows of the same file meanwhile."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with (self.path.parent / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._read()
+            self._put(measured)
+
+    def _put(self, measured: Measured | NotRun) -> None:
         name = measured.model if isinstance(measured, NotRun) else measured.values["model"]
         self._forget(name, also_row=isinstance(measured, Measured))
         if isinstance(measured, NotRun):
@@ -107,7 +114,6 @@ class ResultFile:
     def _write(self) -> None:
         order = [row.name for row in ROWS]
         self.values["rows"].sort(key=lambda row: order.index(row["model"]) if row["model"] in order else len(order))
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_suffix(".partial")
         temporary.write_text(json.dumps(self.values, indent=1) + "\n")
         temporary.rename(self.path)

@@ -6,6 +6,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.quality.__main__ import main
+from benchmarks.quality.data_sets.registry import open_data_set
+from benchmarks.quality.protocols import NO_QUERY_TIME, make_benchmark
+from benchmarks.quality.result import Asked, ResultFile
+from benchmarks.quality.row_process import NotRun
+from benchmarks.quality.splits import leave_one_out
 from tests.unit.benchmarks.quality.small_log import thirty_users
 
 
@@ -82,3 +87,15 @@ def test_the_result_file_starts_anew_when_the_answers_have_changed(tmp_path: Pat
     again = json.loads(path.read_text())
     assert [entry["model"] for entry in again["not_run"]] == ["svd"]
     assert again["target_hash"] == stored["target_hash"]
+
+
+def test_two_runs_of_one_file_keep_each_others_rows(tmp_path: Path) -> None:
+    folder = thirty_users(tmp_path / "stranger")
+    data_set = open_data_set(str(folder))
+    benchmark = make_benchmark(data_set.interactions, leave_one_out, True, NO_QUERY_TIME)
+    asked = Asked("leave-one-out", NO_QUERY_TIME, "cpu", 1)
+    first, second = (ResultFile(data_set, benchmark, asked, tmp_path / "results") for _ in range(2))
+    first.put(NotRun("svd", "one"))
+    second.put(NotRun("ease", "two"))
+    stored = json.loads(first.path.read_text())
+    assert [entry["model"] for entry in stored["not_run"]] == ["svd", "ease"]
