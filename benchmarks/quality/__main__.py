@@ -8,6 +8,7 @@ Ends        0; 2 with a sentence when the data or the wishes cannot be used
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -144,4 +145,6 @@ def show(values: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    # Ends through `finally`, so that the process of a row does not outlive this one.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main())
