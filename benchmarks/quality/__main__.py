@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER, page: Pa
     """Run the benchmark; return the exit status."""
     options = parse(arguments)
     try:
+        check_device(options.device)
         data_set = open_data_set(options.data)
         names = chosen_rows(options.models)
         protocol = options.protocol or next(iter(data_set.splits))
@@ -88,6 +89,15 @@ def chosen_rows(models: str) -> list[str]:
     """Return the rows to run, in the order of the table."""
     wanted = [row_named(name.strip()).name for name in models.split(",") if name.strip()]
     return [row.name for row in ROWS if not wanted or row.name in wanted]
+
+
+def check_device(device: str) -> None:
+    """Refuse a GPU that is not there before anything is measured."""
+    if device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise QualityError(f"DEVICE=cuda: torch {torch.__version__} finds no GPU here")
 
 
 def prepare(data_set: DataSet, protocol: str, options: argparse.Namespace, work: Path) -> Benchmark:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.quality.__main__ import main
 from benchmarks.quality.data_sets.registry import open_data_set
@@ -54,13 +55,19 @@ def test_rows_that_the_budget_does_not_reach_are_listed_with_the_reason(tmp_path
     ("wishes", "sentence"),
     [
         (["--models", "magic"], "there is no model 'magic'"),
+        (["--device", "cuda"], "finds no GPU here"),
         (["--protocol", "sessions"], "stranger has no protocol 'sessions': choose from leave-one-out, time"),
         (["--protocol", "time"], "a split by time needs the time of every event"),
     ],
 )
 def test_a_wish_that_cannot_be_met_is_told_in_a_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], wishes: list[str], sentence: str
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    wishes: list[str],
+    sentence: str,
 ) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert run(thirty_users(tmp_path / "stranger"), tmp_path / "results", *wishes) == 2
     assert sentence in capsys.readouterr().out
     assert not (tmp_path / "results").exists()
