@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.environment import ROOT
+from benchmarks.quality.models import ROWS
 from benchmarks.quality.plots import draw
 from benchmarks.quality.result import FOLDER
 
@@ -63,7 +64,9 @@ def write_page(folder: Path = FOLDER, page: Path = PAGE) -> None:
 
 def overview(tables: Results) -> str:
     """Return NDCG@10 of every row on every set, best in bold."""
-    names = list(dict.fromkeys(row["model"] for _, values in tables for row in values["rows"]))
+    order = [row.name for row in ROWS]
+    measured = dict.fromkeys(row["model"] for _, values in tables for row in values["rows"])
+    names = sorted(measured, key=lambda name: order.index(name) if name in order else len(order))
     lines = []
     for stem, values in tables:
         score = {row["model"]: row["metrics"]["ndcg@10"]["mean"] for row in values["rows"]}
