@@ -8,7 +8,6 @@ Warm        the shoppers' online state is read into Redis before the clock start
 """
 
 import argparse
-import asyncio
 import json
 import os
 import random
@@ -27,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.environment import ROOT, environment
-from benchmarks.serving.load import Measured, open_loop
+from benchmarks.serving.load import Measured, open_loop, run
 from deploy.local.state_file import StateFile
 from shared.service.settings import Settings
 
@@ -185,10 +184,10 @@ def main() -> None:
     settings = Settings.load()
     users = random.Random(0).sample(known_users(settings.home), NUM_USERS)
     warm_up(settings, users)
-    product = asyncio.run(measure(f"{settings.gateway_url}/recommend", users, options.duration, "aisle"))
+    product = run(measure(f"{settings.gateway_url}/recommend", users, options.duration, "aisle"))
     memory = stack_memory_mb(settings.home)
     with floor(settings.redis_cache_url) as url:
-        base = asyncio.run(measure(f"{url}/recommend", users, options.duration, "floor"))
+        base = run(measure(f"{url}/recommend", users, options.duration, "floor"))
     relative = ratio(product, base)
     result = {"rows": product, "floor": base, "ratio": relative, "memory_mb": memory, "environment": environment()}
     RESULT.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,6 @@ Source      online store and point-in-time read of a feature store (Feast, "Arch
 """
 
 import asyncio
-from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,13 +20,12 @@ from typing import Protocol
 import structlog
 
 from services.feature.shopper_history import ShopperHistory
-from shared.contracts.internal import WINDOW_SIZE, EventColumns, Profile, UserState
+from shared.contracts.internal import Profile, UserState
 from shared.features.catalogue import Catalogue
-from shared.features.events import window_of
 from shared.features.user import user_features
 from shared.resilience.circuit_breaker import CircuitBreaker
 from shared.resilience.concurrency_limit import SaturatedError
-from shared.storage.history import HistoryEvent, as_columns
+from shared.storage.history import HistoryEvent, in_order
 from shared.storage.redis.clients import STORE_ERRORS
 from shared.storage.redis.user_state import OnlineState, new_version
 from shared.storage.relational.engine import STORAGE_DOWN_ERRORS
@@ -102,14 +100,14 @@ class UserStates:
         if not online.profile.personalisation:
             hidden = Profile(personalisation=False)
             return UserState(user_key=user_key, version=online.version, as_of_ms=as_of_ms, profile=hidden), known.origin
-        events = _before(online.events, as_of_ms)
+        events = online.events.before(as_of_ms)
         catalogue = self._catalogue()
-        features = user_features(window_of(events, catalogue.row_of), catalogue, as_of_ms)
+        features = user_features(events.window(catalogue.row_of), catalogue, as_of_ms)
         state = UserState.model_construct(
             user_key=user_key,
             version=online.version,
             as_of_ms=as_of_ms,
-            events=events,
+            events=events.packed(),
             profile=online.profile,
             features=features.as_dict(),
             category_preference=dict(features.category_preference),
@@ -159,17 +157,4 @@ class UserStates:
 
 
 def _online_state(version: str, history: ShopperHistory) -> OnlineState:
-    return OnlineState(version, as_columns(history.events), history.profile)
-
-
-def _before(events: EventColumns, as_of_ms: int) -> EventColumns:
-    """Return the newest WINDOW_SIZE events strictly before a moment; events are ordered by time."""
-    stop = bisect_left(events.at_ms, as_of_ms)
-    kept = slice(max(0, stop - WINDOW_SIZE), stop)
-    return EventColumns.model_construct(
-        item_id=events.item_id[kept],
-        type=events.type[kept],
-        at_ms=events.at_ms[kept],
-        price=events.price[kept],
-        quantity=events.quantity[kept],
-    )
+    return OnlineState(version, in_order(history.events), history.profile)

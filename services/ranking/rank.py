@@ -4,7 +4,7 @@ Called by   services/ranking/routes.py (a request), services/ranking/warm_up.py 
 Steps       shopper → query → encode → retrieve → rules, wider when they leave too few → fuse → top k → reply
 Full lists  as long as num_items items may be shown, num_items are: first the sources look again among the allowed rows
             only, then what is still missing is filled by popularity
-Errors      FilterError (a bad filter), MalformedStateError; both are the caller's
+Errors      FilterError (a bad filter), MalformedEventsError; both are the caller's
 Cost        one thread, no I/O; a few milliseconds (benchmarks/results/serving.json)
 """
 

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from services.ranking.admission import Admission, WouldBeLateError
 from services.ranking.model_host import ModelHost, NoModelError
 from services.ranking.rank import Ranker
-from services.ranking.shopper import MalformedStateError
 from services.ranking.similar import UnknownItemError, UnknownKindError, similar_items
 from shared.contracts.internal import RankRequest, SimilarRequest
 from shared.contracts.problems import ProblemCode
 from shared.features.filter import FilterError
+from shared.features.shopper_events import MalformedEventsError
 from shared.service.bodies import MIB, Model, json_reply, model_reply, read_body, require_json
 from shared.service.problems import ProblemError, invalid_request, not_found, unavailable, validation_problem
 from shared.service.request_context import request_deadline
@@ -73,7 +73,7 @@ def make_router(ranking: Ranking) -> APIRouter:
     return router
 
 
-REFUSALS = (WouldBeLateError, NoModelError, FilterError, MalformedStateError, UnknownItemError, UnknownKindError)
+REFUSALS = (WouldBeLateError, NoModelError, FilterError, MalformedEventsError, UnknownItemError, UnknownKindError)
 
 
 def _problem(error: Exception) -> ProblemError:

@@ -15,20 +15,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.contracts.events import EVENT_TYPE_CODES, EVENT_TYPES, EventType
-from shared.contracts.internal import EventColumns, Profile, RankRequest, UserState
+from shared.contracts.internal import Profile, RankRequest, UserState
 from shared.contracts.recommendation import Context
 from shared.features.catalogue import Catalogue, to_ms
 from shared.features.events import EMPTY_WINDOW, EventWindow, events_before
+from shared.features.shopper_events import unpacked
 from shared.features.user import UserFeatures, user_features
 
 SAME_EVENT_MS = 30 * 60_000
 """an event of the session within this time of a stored one on the same item is the same event, reported twice"""
 SAME_CART_MS = 24 * 3_600_000
 """a product in the cart was put there within this time, or its event is lost"""
-
-
-class MalformedStateError(ValueError):
-    """The columns of the shopper's events differ in length."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ class RecentEvent:
 
 
 def shopper_of(request: RankRequest, catalogue: Catalogue) -> Shopper:
-    """Return the shopper of a request; MalformedStateError when feature and ranking disagree about the columns."""
+    """Return the shopper of a request; MalformedEventsError when feature and ranking disagree about the form."""
     state = request.state if request.state and request.state.profile.personalisation else None
     stored = _stored_window(state, catalogue)
     recent = _recent_window(request.context, request.as_of_ms, catalogue)
@@ -69,26 +66,12 @@ def shopper_of(request: RankRequest, catalogue: Catalogue) -> Shopper:
 
 
 def _stored_window(state: UserState | None, catalogue: Catalogue) -> EventWindow:
-    if state is None or not state.events.item_id:
+    if state is None:
         return EMPTY_WINDOW
-    events = state.events
-    _check_lengths(events)
-    window = EventWindow(
-        catalogue.rows(events.item_id),
-        np.array(events.type, np.int8),
-        np.array(events.at_ms, np.int64),
-        np.array(events.price, np.float32),  # None becomes NaN
-        np.array(events.quantity, np.float32),
-    )
+    window = unpacked(state.events).window(catalogue.row_of)
     # A newer feature service may know event types that this process does not.
     known_E = (window.type_E >= 0) & (window.type_E < len(EVENT_TYPES))
     return window if known_E.all() else window.where(known_E)
-
-
-def _check_lengths(events: EventColumns) -> None:
-    columns = (events.item_id, events.type, events.at_ms, events.price, events.quantity)
-    if len({len(column) for column in columns}) != 1:
-        raise MalformedStateError("the event columns of the state differ in length")
 
 
 def _recent_window(context: Context, as_of_ms: int, catalogue: Catalogue) -> EventWindow:

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from services.ranking.rank import Ranker
 from services.ranking.serving_model import ModelRefusedError, ServingModel
 from shared.contracts.events import EVENT_TYPE_CODES, EventType
-from shared.contracts.internal import WINDOW_SIZE, EventColumns, RankRequest, UserState
+from shared.contracts.internal import WINDOW_SIZE, RankRequest, UserState
 from shared.contracts.recommendation import ReturnShape
+from shared.features.shopper_events import shopper_events
 
 HISTORY_LENGTHS = (0, 1, 5, 20, 60, 200, WINDOW_SIZE, 40, 10)
 HOUR_MS = 3_600_000
@@ -35,14 +36,11 @@ def requests_for(model: ServingModel) -> Iterator[RankRequest]:
     item_ids, as_of_ms = model.recommender.contents.item_ids, model.facts.trained_until_ms
     purchase = EVENT_TYPE_CODES[EventType.PURCHASE]
     for length in HISTORY_LENGTHS:
-        events = EventColumns(
-            item_id=[item_ids[place * STRIDE % len(item_ids)] for place in range(length)],
-            type=[purchase] * length,
-            at_ms=[as_of_ms - (length - place) * HOUR_MS for place in range(length)],
-            price=[None] * length,
-            quantity=[1.0] * length,
-        )
-        state = UserState(user_key="warm-up", version="", as_of_ms=as_of_ms, events=events)
+        done = [
+            (item_ids[place * STRIDE % len(item_ids)], as_of_ms - (length - place) * HOUR_MS, purchase, None, 1.0)
+            for place in range(length)
+        ]
+        state = UserState(user_key="warm-up", version="", as_of_ms=as_of_ms, events=shopper_events(done).packed())
         yield RankRequest(
             state=state, as_of_ms=as_of_ms, num_items=10, scenario="home", return_=ReturnShape(explain="reasons")
         )

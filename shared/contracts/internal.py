@@ -1,8 +1,8 @@
 """The messages between the gateway, feature and ranking services.
 
 Called by   services/gateway/clients.py (as client), services/feature and services/ranking (as server)
-Columns     a shopper's events travel as parallel lists, oldest first, ordered by (time, event id): one request carries
-            at most WINDOW_SIZE of them, so a shopper with a million events costs no more than one with a thousand
+Events      a shopper's events travel packed, oldest first, ordered by (time, event id): one request carries at most
+            WINDOW_SIZE of them, so a shopper with a million events costs no more than one with a thousand
 """
 
 from typing import Any
@@ -14,16 +14,12 @@ WINDOW_SIZE = 512
 
 
 class EventColumns(InternalModel):
-    """A shopper's newest events, oldest first; all lists have one length (at most WINDOW_SIZE)."""
+    """A shopper's newest events, oldest first, at most WINDOW_SIZE, in the form of shared.features.shopper_events."""
 
-    item_id: list[str] = []
-    type: list[int] = []
-    """EVENT_TYPE_CODES"""
-    at_ms: list[int] = []
-    """epoch milliseconds"""
-    price: list[float | None] = []
-    """per unit"""
-    quantity: list[float] = []
+    item_ids: str = ""
+    """joined by line feeds"""
+    records: str = ""
+    """times, types, prices and quantities: base64 of fixed records"""
 
 
 class Profile(InternalModel):

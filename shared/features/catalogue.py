@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.features.attribute_column import AttributeColumn
-from shared.features.events import FloatArray, IntArray, LongArray
+from shared.features.events import FloatArray, IntArray, LongArray, rows_of
 
 UNKNOWN = ""
 PATH_SEPARATOR = "\x1f"
@@ -251,7 +251,7 @@ class Catalogue:
 
     def rows(self, item_ids: Sequence[str]) -> IntArray:
         """Return the row of each id, -1 for ids the catalogue does not know."""
-        return np.array([self.row_of.get(item_id, -1) for item_id in item_ids], np.int32)
+        return rows_of(item_ids, self.row_of)
 
     def public_id(self, row: int) -> str | int:
         """Return an item's id as the shop writes it."""

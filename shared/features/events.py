@@ -5,14 +5,15 @@ Columns     oldest first, ordered by (time, event id), so both sides break ties 
 Window      the newest WINDOW_SIZE events before as_of: older ones are invisible to every feature
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import numpy.typing as npt
 
-from shared.contracts.events import EVENT_TYPE_CODES, EventType
-from shared.contracts.internal import WINDOW_SIZE, EventColumns
+from shared.contracts.events import EVENT_TYPE_CODES, EVENT_TYPES, EventType
+from shared.contracts.internal import WINDOW_SIZE
 
 IntArray = npt.NDArray[np.int32]
 LongArray = npt.NDArray[np.int64]
@@ -20,6 +21,7 @@ FloatArray = npt.NDArray[np.float32]
 
 POSITIVE_TYPES = (EventType.VIEW, EventType.CLICK, EventType.ADD_TO_CART, EventType.WISHLIST, EventType.PURCHASE)
 POSITIVE_CODES = np.array([EVENT_TYPE_CODES[event_type] for event_type in POSITIVE_TYPES], dtype=np.int8)
+_IS_POSITIVE_T = np.isin(np.arange(len(EVENT_TYPES)), POSITIVE_CODES)
 PURCHASE_CODE = EVENT_TYPE_CODES[EventType.PURCHASE]
 
 
@@ -58,7 +60,7 @@ class EventWindow:
 
     def positive(self) -> "EventWindow":
         """Return the events that speak for an item: POSITIVE_TYPES on items the catalogue knows."""
-        return self.where(np.isin(self.type_E, POSITIVE_CODES) & (self.row_E >= 0))
+        return self.where(_IS_POSITIVE_T[self.type_E] & (self.row_E >= 0))
 
     def purchases(self) -> "EventWindow":
         """Return the purchases of items the catalogue knows."""
@@ -76,13 +78,6 @@ def events_before(events: EventWindow, as_of_ms: int, limit: int = WINDOW_SIZE) 
     return events.slice(max(0, stop - limit), stop)
 
 
-def window_of(columns: EventColumns, row_of: Mapping[str, int]) -> EventWindow:
-    """Return the events as they travel between services; `row_of` is the catalogue's."""
-    count = len(columns.item_id)
-    return EventWindow(
-        np.fromiter((row_of.get(item_id, -1) for item_id in columns.item_id), np.int32, count),
-        np.array(columns.type, np.int8),
-        np.array(columns.at_ms, np.int64),
-        np.array([np.nan if price is None else price for price in columns.price], np.float32),
-        np.array(columns.quantity, np.float32),
-    )
+def rows_of(item_ids: Sequence[str], row_of: Mapping[str, int]) -> IntArray:
+    """Return the row of each item, -1 for those that are unknown."""
+    return np.fromiter(map(row_of.get, item_ids, repeat(-1)), np.int32, len(item_ids))

@@ -36,20 +36,18 @@ class ContentIndex:
         self._new_vector: FloatArray = self._vector_ND
         self._extend()
 
-    def likeness(self, history: History, row_C: IntArray) -> FloatArray:
-        """Return the cosine between each row and the mean of what the shopper likes; 0 without a history."""
+    def likeness(self, wanted_D: FloatArray | None, row_C: IntArray) -> FloatArray:
+        """Return the cosine between each row and what the shopper wants; 0 when that is not known."""
         self._extend()
-        wanted_D = self._wanted(history)
         return np.zeros(len(row_C), np.float32) if wanted_D is None else self._vector_ND[row_C] @ wanted_D
 
-    def newest_like(self, history: History, limit: int, allowed_N: BoolArray | None) -> IntArray:
-        """Return new items, most alike first; without a history the newest."""
+    def newest_like(self, wanted_D: FloatArray | None, limit: int, allowed_N: BoolArray | None) -> IntArray:
+        """Return new items, most alike first; when it is not known what is wanted, the newest."""
         self._extend()
         row_C, vector_CD = self._new_row, self._new_vector
         if allowed_N is not None:
             keep_C = allowed_N[row_C]
             row_C, vector_CD = row_C[keep_C], vector_CD[keep_C]
-        wanted_D = self._wanted(history)
         return row_C[:limit] if wanted_D is None else row_C[best_first(vector_CD @ wanted_D, limit)]
 
     def nearest(self, row: int, limit: int) -> tuple[IntArray, FloatArray]:
@@ -61,7 +59,9 @@ class ContentIndex:
         best = best[cosine_N[best] > 0]
         return best.astype(np.int32), cosine_N[best]
 
-    def _wanted(self, history: History) -> FloatArray | None:
+    def wanted(self, history: History) -> FloatArray | None:
+        """Return the mean vector of what the shopper likes, of unit length; None without a history."""
+        self._extend()
         liked = taste(history, MAX_LIKED)
         if not len(liked.code_C):
             return None

@@ -15,7 +15,7 @@ from shared.features.candidates import CandidateFeatures, CandidateTables, Query
 from shared.features.catalogue import Catalogue
 from shared.features.events import FloatArray, IntArray
 from shared.models.bundle import Bundle, BundleContents
-from shared.models.columns import COLUMNS_PER_SOURCE, source_columns, source_names
+from shared.models.columns import COLUMNS_PER_SOURCE, fill_source_columns, source_names
 from shared.models.content import ContentIndex
 from shared.models.fusion import Fusion
 from shared.models.rows import RowMap
@@ -59,6 +59,11 @@ class Scored:
         return {name: source.scores(self.history) for name, source in self._recommender.history_sources.items()}
 
     @cached_property
+    def wanted_D(self) -> FloatArray | None:
+        """Return the content that the history is about."""
+        return self._recommender.content.wanted(self.history)
+
+    @cached_property
     def popularity(self) -> PopularityScores:
         """Return popularity over all, in the shopper's favourite categories and in the page's."""
         favourites = tuple(self.query.user.category_preference)[:FAVOURITE_CATEGORIES]
@@ -92,7 +97,7 @@ class Recommender:
         found.append(scored.popularity.top(per_source, allowed_V))
         row_of = self.rows.row_of_code_V
         retrieved = [row_of[codes] for codes in found]
-        retrieved.append(self.content.newest_like(scored.history, per_source, allowed_N))
+        retrieved.append(self.content.newest_like(scored.wanted_D, per_source, allowed_N))
         row_C = np.unique(np.concatenate(retrieved)).astype(np.int32)
         retrieved_CS = np.zeros((len(row_C), len(retrieved)), np.bool_)
         for source, rows in enumerate(retrieved):
@@ -111,8 +116,8 @@ class Recommender:
         matrix_CF = np.empty((len(row_C), len(self.fusion_names)), np.float32)
         for place, name in enumerate(HISTORY_SOURCES):
             columns = slice(COLUMNS_PER_SOURCE * place, COLUMNS_PER_SOURCE * (place + 1))
-            matrix_CF[:, columns] = source_columns(name, scored.by_source[name], code_C)
-        matrix_CF[:, width] = self.content.likeness(scored.history, row_C)
+            fill_source_columns(name, scored.by_source[name], code_C, matrix_CF[:, columns])
+        matrix_CF[:, width] = self.content.likeness(scored.wanted_D, row_C)
         matrix_CF[:, width + 1 :] = self.features.matrix(row_C, scored.query)
         return matrix_CF
 

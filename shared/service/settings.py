@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     deadline_ms: Milliseconds = 300
     """of one POST /recommend, from the first byte to the answer"""
     cache_timeout_ms: Milliseconds = 15
-    feature_timeout_ms: Milliseconds = 40
+    feature_timeout_ms: Milliseconds = 80
     ranking_timeout_ms: Milliseconds = 190
     cache_ttl_s: Seconds = 60
     """how long a cached list is fresh, jittered by a fifth"""

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from shared.contracts.events import EVENT_TYPE_CODES, StoredEvent
-from shared.contracts.internal import EventColumns
 from shared.contracts.times import epoch_ms
+from shared.features.shopper_events import ShopperEvents, shopper_events
 
 _single = struct.Struct("<f")
 
@@ -48,13 +48,7 @@ def history_event(event: StoredEvent) -> HistoryEvent:
     )
 
 
-def as_columns(events: Iterable[HistoryEvent]) -> EventColumns:
-    """Return events as columns, sorted by (time, event id): the first two fields."""
+def in_order(events: Iterable[HistoryEvent]) -> ShopperEvents:
+    """Return events sorted by (time, event id), the first two fields."""
     ordered = sorted(events, key=lambda event: event[:2])
-    return EventColumns.model_construct(
-        item_id=[event.item_id for event in ordered],
-        type=[event.type_code for event in ordered],
-        at_ms=[event.at_ms for event in ordered],
-        price=[event.price for event in ordered],
-        quantity=[event.quantity for event in ordered],
-    )
+    return shopper_events([(e.item_id, e.at_ms, e.type_code, e.price, e.quantity) for e in ordered])

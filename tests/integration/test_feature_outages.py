@@ -20,6 +20,7 @@ from services.feature.main import create_app
 from services.feature.shopper_history import ShopperHistories
 from services.feature.user_state import Origin, StateUnavailableError, UserStates
 from shared.features.catalogue import Catalogue
+from shared.features.shopper_events import unpacked
 from shared.resilience.circuit_breaker import CircuitBreaker
 from shared.service.settings import Settings
 from shared.storage.relational.engine import make_engine
@@ -60,7 +61,7 @@ async def test_without_postgres_known_shoppers_keep_their_state_and_others_are_u
     async with online_states(stores) as online:
         states = UserStates(online, histories, Catalogue, CircuitBreaker())
         state, origin = await states.state("u:1", FAR_AHEAD_MS)
-        assert (state.events.item_id, origin) == (["shoe"], Origin.ONLINE)
+        assert (unpacked(state.events).item_id, origin) == (["shoe"], Origin.ONLINE)
         with pytest.raises(StateUnavailableError):
             await states.state("u:2", FAR_AHEAD_MS)
     histories.close()
@@ -78,7 +79,7 @@ async def test_a_cache_that_went_and_came_back_empty_is_filled_again_by_the_read
         assert (await states.state("u:1", FAR_AHEAD_MS))[1] is Origin.REBUILT
         cache.stop()
         without, origin = await states.state("u:1", FAR_AHEAD_MS)
-        assert (without.events.item_id, origin) == (["shoe"], Origin.DATABASE)
+        assert (unpacked(without.events).item_id, origin) == (["shoe"], Origin.DATABASE)
         cache.start()
         again, origin = await states.state("u:1", FAR_AHEAD_MS)
         assert (again.events, origin) == (without.events, Origin.REBUILT)

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from services.feature.user_state import UserStates
 from shared.contracts.internal import UserState
-from shared.storage.history import as_columns
+from shared.storage.history import in_order
 from shared.storage.redis.user_state import MAX_EVENTS
 from shared.storage.relational.interactions import newest_events
 from tests.integration.ingest_support import (
@@ -90,7 +90,7 @@ async def assert_online_equals_recount(stores: Stores, engine: Engine, complete:
         for user_key in SHOPPERS:
             found = await online.read(user_key)
             with engine.connect() as connection:
-                counted = as_columns(newest_events(connection, user_key, MAX_EVENTS))
+                counted = in_order(newest_events(connection, user_key, MAX_EVENTS))
             if found is not None:
                 assert found.events == counted
             else:

@@ -18,9 +18,10 @@ from services.feature.user_state import Origin, UserStates
 from services.feature.worker_metrics import WorkerMetrics
 from shared.contracts.events import EventType
 from shared.contracts.impressions import Impression
+from shared.features.shopper_events import unpacked
 from shared.service.metrics import ServiceMetrics
 from shared.service.settings import Settings
-from shared.storage.history import as_columns
+from shared.storage.history import in_order
 from shared.storage.redis.clients import async_client, sync_client
 from shared.storage.redis.event_stream import event_reader
 from shared.storage.redis.impression_stream import ImpressionStream
@@ -92,7 +93,7 @@ def figure(metrics: ServiceMetrics, name: str, stream: str = "events") -> float:
 
 def counted(engine: Engine, user_key: str) -> object:
     with engine.connect() as connection:
-        return as_columns(newest_events(connection, user_key, 1000))
+        return in_order(newest_events(connection, user_key, 1000))
 
 
 async def test_an_event_is_stored_shown_and_acknowledged(
@@ -103,7 +104,8 @@ async def test_an_event_is_stored_shown_and_acknowledged(
     worker.turn()
 
     after, origin = await states.state("u:1", FAR_AHEAD_MS)
-    assert (stored_ids(engine), after.events.item_id, origin) == (["a#1", "a#2"], ["shoe", "hat"], Origin.ONLINE)
+    shown = unpacked(after.events).item_id
+    assert (stored_ids(engine), shown, origin) == (["a#1", "a#2"], ["shoe", "hat"], Origin.ONLINE)
     assert after.version != before.version
     assert backlog(stores) == Backlog(0, 0)
     assert (figure(metrics, "inserted_total"), figure(metrics, "effect_seconds_count")) == (2.0, 2.0)
@@ -133,7 +135,7 @@ async def test_a_worker_that_died_after_the_commit_leaves_no_event_unseen(
 
     state, _ = await states.state("u:1", FAR_AHEAD_MS)
     assert stored_ids(engine) == ["a", "b"]
-    assert state.events == counted(engine, "u:1")
+    assert unpacked(state.events) == counted(engine, "u:1")
     assert backlog(stores) == Backlog(0, 0)
 
 
@@ -216,7 +218,7 @@ async def test_without_the_cache_events_are_stored_held_and_shown_when_it_is_bac
             worker.turn()
             assert (stored_ids(engine), backlog(own)) == (["a", "b"], Backlog(0, 0))
             async with user_states(own, engine) as states:
-                assert (await states.state("u:1", FAR_AHEAD_MS))[0].events == counted(engine, "u:1")
+                assert unpacked((await states.state("u:1", FAR_AHEAD_MS))[0].events) == counted(engine, "u:1")
         finally:
             cache.stop()
 
@@ -234,7 +236,7 @@ async def test_a_shopper_erased_between_storing_and_showing_is_not_online_again(
             await states.state(user_key, FAR_AHEAD_MS)
         store.show([outcome])
     for user_key, item_ids in (("u:1", []), ("v:cookie", []), ("u:2", ["shoe"])):
-        assert (await states.state(user_key, FAR_AHEAD_MS))[0].events.item_id == item_ids
+        assert unpacked((await states.state(user_key, FAR_AHEAD_MS))[0].events).item_id == item_ids
 
 
 async def test_a_late_event_takes_its_place_in_time(
@@ -252,8 +254,9 @@ async def test_a_late_event_takes_its_place_in_time(
 
     online, origin = await states.state("u:1", FAR_AHEAD_MS)
     assert origin is Origin.ONLINE
-    assert online.events == counted(engine, "u:1")
-    assert online.events.at_ms == sorted(online.events.at_ms)
+    events = unpacked(online.events)
+    assert events == counted(engine, "u:1")
+    assert events.at_ms_E.tolist() == sorted(events.at_ms_E.tolist())
 
 
 async def test_a_search_without_an_item_is_stored_and_shown(
@@ -262,7 +265,7 @@ async def test_a_search_without_an_item_is_stored_and_shown(
     await states.state("u:1", FAR_AHEAD_MS)
     await append(stores, [sent(event("s", type=EventType.SEARCH, item_id=None))])
     worker.turn()
-    assert (await states.state("u:1", FAR_AHEAD_MS))[0].events == counted(engine, "u:1")
+    assert unpacked((await states.state("u:1", FAR_AHEAD_MS))[0].events) == counted(engine, "u:1")
 
 
 async def test_impressions_reach_their_table_once(

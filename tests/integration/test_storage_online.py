@@ -7,7 +7,7 @@ import pytest
 
 from shared.contracts.internal import WINDOW_SIZE, Profile
 from shared.contracts.times import epoch_ms
-from shared.storage.history import HistoryEvent, as_columns, history_event
+from shared.storage.history import HistoryEvent, history_event, in_order
 from shared.storage.redis.clients import AsyncRedis, SyncRedis, async_client, sync_client
 from shared.storage.redis.lists_store import ListsStore
 from shared.storage.redis.recommendation_cache import RecommendationCache, Versions
@@ -50,7 +50,7 @@ async def test_online_state_is_read_back_as_postgres_gave_it(cache: AsyncRedis) 
     assert state is not None
     assert state.version == version == await states.version("u:1")
     assert state.profile == Profile(gender="f")
-    assert state.events == as_columns(events)
+    assert state.events == in_order(events)
     assert state.events.item_id == ["shoe", "", "shoe", "schön"]
 
 
@@ -97,7 +97,7 @@ async def test_a_long_past_is_trimmed_to_its_newest_events(cache: AsyncRedis, ca
     assert state is not None
     assert len(state.events.item_id) == MAX_EVENTS > WINDOW_SIZE
     assert state.events.item_id[-1] == "item1001"
-    assert state.events.at_ms == sorted(state.events.at_ms)
+    assert state.events.at_ms_E.tolist() == sorted(state.events.at_ms_E.tolist())
 
 
 async def test_forgetting_stops_a_rebuild_under_way_and_erasing_leaves_no_lasting_trace(cache: AsyncRedis) -> None:

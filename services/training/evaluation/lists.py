@@ -13,7 +13,7 @@ import numpy as np
 from services.training.evaluation.metrics import Ranks, middle_ranks
 from shared.features.events import FloatArray, IntArray
 from shared.models.recommender import HISTORY_SOURCES, Recommender, Scored
-from shared.models.sources.scores import DenseScores, SourceScores, SparseScores, best_first
+from shared.models.sources.scores import DenseScores, PositiveScores, SourceScores, SparseScores, best_first
 from shared.models.tensors import BoolArray
 
 FUSED = "fused"
@@ -64,7 +64,7 @@ class ListMaker:
     def all(self, scored: Scored) -> dict[str, ScoredItems]:
         """Return the fused list, one for each source, and the floor."""
         lists = {name: self._from_scores(scored.by_source[name]) for name in HISTORY_SOURCES}
-        likeness_N = self._recommender.content.likeness(scored.history, self._all_N)
+        likeness_N = self._recommender.content.likeness(scored.wanted_D, self._all_N)
         return {**self.main(scored), **lists, "content": ScoredItems(self._all_N, likeness_N)}
 
     def main(self, scored: Scored) -> dict[str, ScoredItems]:
@@ -82,6 +82,8 @@ class ListMaker:
     def _from_scores(self, scores: SourceScores) -> ScoredItems:
         if isinstance(scores, DenseScores):
             return self._dense(scores.score_V)
+        if isinstance(scores, PositiveScores):
+            scores = scores.sparse()
         if not isinstance(scores, SparseScores):
             raise TypeError(f"a source answered with {type(scores).__name__}")
         row_C = self._row_of_code_V[scores.code_C]

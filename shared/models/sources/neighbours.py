@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.features.events import FloatArray, IntArray
-from shared.models.sources.scores import EMPTY_SCORES, SparseScores, accumulate, taste
+from shared.models.sources.scores import EMPTY_SCORES, PositiveScores, SourceScores, accumulate, taste
 from shared.models.tables import ItemNeighbours
 from shared.models.tensors import History
 
@@ -25,13 +25,14 @@ class NeighbourSource:
     name: str
     table: ItemNeighbours
 
-    def scores(self, history: History) -> SparseScores:
+    def scores(self, history: History) -> SourceScores:
         """Return the sum over liked items of taste × similarity."""
         liked = taste(history, MAX_LIKED)
         if not len(liked.code_C):
             return EMPTY_SCORES
         vote_MK = liked.score_C[:, None] * self.table.weight_VK[liked.code_C]
-        return accumulate(self.table.neighbour_VK[liked.code_C].ravel(), vote_MK.ravel())
+        neighbour_MK = self.table.neighbour_VK[liked.code_C]
+        return PositiveScores(accumulate(neighbour_MK.ravel(), vote_MK.ravel(), len(self.table.neighbour_VK)))
 
     def because(self, history: History, code_C: IntArray) -> IntArray:
         """Return for each candidate the liked item that voted most for it, -1 when none did."""

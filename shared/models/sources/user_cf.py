@@ -10,7 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.features.events import IntArray, LongArray
-from shared.models.sources.scores import EMPTY_SCORES, SparseScores, accumulate, best_first, taste
+from shared.models.sources.scores import (
+    EMPTY_SCORES,
+    PositiveScores,
+    SourceScores,
+    SparseScores,
+    accumulate,
+    best_first,
+    taste,
+)
 from shared.models.tables import SampleHistories
 from shared.models.tensors import History
 
@@ -25,22 +33,24 @@ class UserCfSource:
     table: SampleHistories
     name: str = "user_cf"
 
-    def scores(self, history: History) -> SparseScores:
+    def scores(self, history: History) -> SourceScores:
         """Return the sum over the nearest histories of similarity × their weight of the item."""
         liked = taste(history, MAX_LIKED)
         if not len(liked.code_C):
             return EMPTY_SCORES
         near = self._nearest(liked)
         entry_E, history_E = ranges(self.table.start_S1, near.code_C)
-        return accumulate(self.table.item_E[entry_E], self.table.weight_E[entry_E] * near.score_C[history_E])
+        weight_E = self.table.weight_E[entry_E] * near.score_C[history_E]
+        return PositiveScores(accumulate(self.table.item_E[entry_E], weight_E, len(self.table.posting_start_V1) - 1))
 
     def _nearest(self, liked: SparseScores) -> SparseScores:
         length = np.sqrt((liked.score_C**2).sum())
         entry_P, item_P = ranges(self.table.posting_start_V1, liked.code_C)
         product_P = self.table.posting_weight_P[entry_P] * (liked.score_C / length)[item_P]
-        cosine = accumulate(self.table.history_P[entry_P], product_P)
-        best = best_first(cosine.score_C, MAX_NEIGHBOURS)
-        return SparseScores(cosine.code_C[best], cosine.score_C[best])
+        cosine_S = accumulate(self.table.history_P[entry_P], product_P, len(self.table.start_S1) - 1)
+        near = PositiveScores(cosine_S).sparse()
+        best = best_first(near.score_C, MAX_NEIGHBOURS)
+        return SparseScores(near.code_C[best], near.score_C[best])
 
 
 def ranges(start_X1: LongArray, row_R: IntArray) -> tuple[LongArray, LongArray]:

@@ -10,11 +10,14 @@ import math
 import struct
 from collections.abc import Sequence
 
-from shared.contracts.internal import EventColumns
+import numpy as np
+
+from shared.features.shopper_events import RECORD, ShopperEvents
 from shared.storage.history import HistoryEvent
 
 SEPARATOR = b"\x1f"
 _tail = struct.Struct("<qbff")
+"""RECORD of shared.features.shopper_events"""
 
 
 def pack(event: HistoryEvent) -> bytes:
@@ -24,13 +27,10 @@ def pack(event: HistoryEvent) -> bytes:
     return SEPARATOR.join((event.event_id.encode(), event.item_id.encode(), tail))
 
 
-def unpack_columns(members: Sequence[bytes]) -> EventColumns:
-    """Return members as columns, in their order."""
-    tails = list(_tail.iter_unpack(b"".join(member[-_tail.size :] for member in members)))
-    return EventColumns.model_construct(
-        item_id=[member[: -_tail.size].split(SEPARATOR, 2)[1].decode() for member in members],
-        at_ms=[tail[0] for tail in tails],
-        type=[tail[1] for tail in tails],
-        price=[None if tail[2] != tail[2] else tail[2] for tail in tails],
-        quantity=[tail[3] for tail in tails],
-    )
+def unpack_members(members: Sequence[bytes]) -> ShopperEvents:
+    """Return members as events, in their order."""
+    size = RECORD.itemsize
+    heads = b"".join(member[:-size] for member in members).decode()
+    # A head is an event id and an item id, each with a separator behind it.
+    item_id = heads.split(SEPARATOR.decode())[1::2]
+    return ShopperEvents(item_id, np.frombuffer(b"".join(member[-size:] for member in members), RECORD))

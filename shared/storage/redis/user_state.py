@@ -15,10 +15,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.contracts.internal import WINDOW_SIZE, EventColumns, Profile
+from shared.contracts.internal import WINDOW_SIZE, Profile
+from shared.features.shopper_events import ShopperEvents
 from shared.storage.history import HistoryEvent
 from shared.storage.redis.clients import AsyncRedis, SyncRedis
-from shared.storage.redis.event_member import pack, unpack_columns
+from shared.storage.redis.event_member import pack, unpack_members
 from shared.storage.redis.keys import Keys
 
 # Some events more than features read: those dated a little ahead are not yet visible and must not push others out.
@@ -64,7 +65,7 @@ class OnlineState:
     """What is known of a shopper; the events oldest first, at most MAX_EVENTS."""
 
     version: str
-    events: EventColumns
+    events: ShopperEvents
     profile: Profile
 
 
@@ -84,7 +85,7 @@ class OnlineStateReader:
             members, profile, version = await pipeline.execute()
         if not members or members[0] != SENTINEL or profile is None or version is None:
             return None
-        return OnlineState(version.decode(), unpack_columns(members[1:]), Profile.model_validate_json(profile))
+        return OnlineState(version.decode(), unpack_members(members[1:]), Profile.model_validate_json(profile))
 
     async def version(self, user_key: str) -> str:
         """Return the version to read Postgres under, before reading it."""

@@ -9,9 +9,10 @@ from services.feature.user_state import Origin, StateUnavailableError, UserState
 from shared.contracts.events import EVENT_TYPE_CODES, EventType
 from shared.contracts.internal import WINDOW_SIZE, Profile
 from shared.features.catalogue import Catalogue, CatalogueItem
+from shared.features.shopper_events import unpacked
 from shared.resilience.circuit_breaker import CircuitBreaker
 from shared.resilience.concurrency_limit import SaturatedError
-from shared.storage.history import HistoryEvent, as_columns
+from shared.storage.history import HistoryEvent, in_order
 from shared.storage.redis.user_state import OnlineState
 
 VIEW, PURCHASE = EVENT_TYPE_CODES[EventType.VIEW], EVENT_TYPE_CODES[EventType.PURCHASE]
@@ -48,7 +49,7 @@ class FakeOnline:
             self.number += 1
         if version_seen != str(self.number):
             return False
-        self.states[user_key] = OnlineState(version_seen, as_columns(events), profile)
+        self.states[user_key] = OnlineState(version_seen, in_order(events), profile)
         return True
 
 
@@ -88,14 +89,14 @@ async def test_missing_state_is_rebuilt_and_then_read_online() -> None:
 async def test_only_events_strictly_before_the_moment_count() -> None:
     events = [purchase("a", NOW_MS - 1), purchase("b", NOW_MS), purchase("c", NOW_MS + 1)]
     state, _ = await states_of(FakeOnline(), FakeHistories(events)).state("u:1", NOW_MS)
-    assert state.events.at_ms == [NOW_MS - 1]
+    assert unpacked(state.events).at_ms_E.tolist() == [NOW_MS - 1]
     assert state.features["purchase_count"] == 1.0
 
 
 async def test_no_more_than_the_window_is_seen_and_its_newest_part() -> None:
     events = [purchase(f"{number:04}", NOW_MS - 1000 + number) for number in range(WINDOW_SIZE + 30)]
     state, _ = await states_of(FakeOnline(), FakeHistories(events)).state("u:1", NOW_MS)
-    assert state.events.at_ms == [event.at_ms for event in events[30:]]
+    assert unpacked(state.events).at_ms_E.tolist() == [event.at_ms for event in events[30:]]
 
 
 async def test_a_rebuild_that_meets_a_new_event_is_begun_again() -> None:
@@ -109,7 +110,7 @@ async def test_a_rebuild_that_always_meets_a_new_event_answers_under_a_version_t
     online, histories = FakeOnline(), FakeHistories([purchase("a", 1)])
     online.races = 100
     state, _ = await states_of(online, histories).state("u:1", NOW_MS)
-    assert state.events.item_id == ["cup"]
+    assert unpacked(state.events).item_id == ["cup"]
     assert state.version != await online.version("u:1")
     assert online.states == {}
 
@@ -119,7 +120,7 @@ async def test_many_readers_of_one_missing_state_rebuild_it_once() -> None:
     states = states_of(online, histories)
     found = await asyncio.gather(*(states.state("u:1", NOW_MS) for _ in range(20)))
     assert histories.reads == 1
-    assert all(state.events.item_id == ["cup"] for state, _ in found)
+    assert all(unpacked(state.events).item_id == ["cup"] for state, _ in found)
 
 
 async def test_without_the_cache_the_database_answers_and_soon_the_cache_is_not_even_asked() -> None:
@@ -139,17 +140,17 @@ async def test_without_both_stores_the_state_is_unavailable(error: Exception) ->
     with pytest.raises(StateUnavailableError):
         await states_of(online, histories).state("u:1", NOW_MS)
     histories.error = None
-    assert (await states_of(online, histories).state("u:1", NOW_MS))[0].events.item_id == []
+    assert unpacked((await states_of(online, histories).state("u:1", NOW_MS))[0].events).item_id == []
 
 
 async def test_without_consent_neither_events_nor_profile_leave() -> None:
     histories = FakeHistories([purchase("a", 1)], Profile(age_band="25-34", personalisation=False))
     state, _ = await states_of(FakeOnline(), histories).state("u:1", NOW_MS)
-    assert (state.events.item_id, state.features, state.category_preference) == ([], {}, {})
+    assert (unpacked(state.events).item_id, state.features, state.category_preference) == ([], {}, {})
     assert state.profile == Profile(personalisation=False)
 
 
 async def test_somebody_unknown_has_an_empty_state() -> None:
     state, _ = await states_of(FakeOnline(), FakeHistories()).state("u:nobody", NOW_MS)
-    assert (state.events.item_id, state.profile) == ([], Profile())
+    assert (unpacked(state.events).item_id, state.profile) == ([], Profile())
     assert state.features["purchase_count"] == 0.0

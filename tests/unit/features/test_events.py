@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contracts.events import EVENT_TYPE_CODES, EventType
-from shared.contracts.internal import EventColumns
-from shared.features.events import EventWindow, events_before, window_of
+from shared.features.events import EventWindow, events_before
 from tests.unit.features.example_shop import events, shop
 
 
@@ -36,12 +35,3 @@ def test_positive_leaves_out_unknown_items_and_types_that_speak_against() -> Non
     catalogue = shop()
     lines = [("apple", EventType.VIEW, 3.0), ("gone", EventType.VIEW, 2.0), ("bread", EventType.HIDE, 1.0)]
     assert events(catalogue, lines).positive().row_E.tolist() == [catalogue.row_of["apple"]]
-
-
-def test_columns_from_the_wire_become_a_window_with_unknown_prices_and_items() -> None:
-    catalogue = shop()
-    columns = EventColumns(item_id=["bread", "gone"], type=[6, 1], at_ms=[1, 2], price=[1.5, None], quantity=[2, 1])
-    window = window_of(columns, catalogue.row_of)
-    assert window.row_E.tolist() == [2, -1]
-    assert window.price_E[0] == 1.5
-    assert np.isnan(window.price_E[1])

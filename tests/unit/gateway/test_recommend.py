@@ -213,5 +213,5 @@ async def test_a_longer_timeout_gives_every_step_more_time(rig: Rig) -> None:
     async with rig.started() as gateway:
         longer = gateway.gateway.recommend.budgets.of(3000)
         shorter = gateway.gateway.recommend.budgets.of(100)
-    assert (longer.feature_ms, longer.ranking_ms) == (400, 1900)
+    assert (longer.feature_ms, longer.ranking_ms) == (800, 1900)
     assert (shorter.deadline_ms, shorter.ranking_ms) == (100, 190)

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.contracts.events import EVENT_TYPE_CODES, EventType
-from shared.contracts.internal import EventColumns, Profile, RankReply, RankRequest, UserState
+from shared.contracts.internal import Profile, RankReply, RankRequest, UserState
 from shared.contracts.recommendation import Context, ReturnShape
+from shared.features.shopper_events import shopper_events
 from tests.tiny_shop import DAY_MS, UNTIL_MS
 
 NOW_MS = UNTIL_MS + 13 * 3_600_000
@@ -24,13 +25,10 @@ class Did:
 def state(*done: Did, profile: Profile | None = None, **features: Any) -> UserState:
     """Return a shopper's state with stored events; `features` are the other fields of UserState."""
     ordered = sorted(done, key=lambda did: -did.days_ago)
-    events = EventColumns(
-        item_id=[did.item_id for did in ordered],
-        type=[EVENT_TYPE_CODES[did.type] for did in ordered],
-        at_ms=[NOW_MS - int(did.days_ago * DAY_MS) for did in ordered],
-        price=[None] * len(ordered),
-        quantity=[1.0] * len(ordered),
-    )
+    lines = [
+        (did.item_id, NOW_MS - int(did.days_ago * DAY_MS), EVENT_TYPE_CODES[did.type], None, 1.0) for did in ordered
+    ]
+    events = shopper_events(lines).packed()
     return UserState(
         user_key="u:1", version="1", as_of_ms=NOW_MS, events=events, profile=profile or Profile(), **features
     )

@@ -2,11 +2,12 @@
 
 import pytest
 
-from services.ranking.shopper import MalformedStateError, shopper_of
+from services.ranking.shopper import shopper_of
 from shared.contracts.events import EVENT_TYPE_CODES, EventType
-from shared.contracts.internal import EventColumns, Profile, UserState
+from shared.contracts.internal import Profile, UserState
 from shared.features.catalogue import Catalogue
 from shared.features.events import EventWindow
+from shared.features.shopper_events import MalformedEventsError, shopper_events
 from tests.tiny_shop import DAY_MS
 from tests.unit.ranking.requests import NOW_MS, Did, request, state
 
@@ -89,9 +90,7 @@ def test_without_consent_stored_events_and_profile_are_not_read(catalogue: Catal
 
 
 def test_event_types_of_a_newer_feature_service_are_left_out(catalogue: Catalogue) -> None:
-    events = EventColumns(
-        item_id=["wine-fine-1", "wine-fine-2"], type=[99, VIEW], at_ms=[1, 2], price=[None, 3.0], quantity=[1.0, 1.0]
-    )
+    events = shopper_events([("wine-fine-1", 1, 99, None, 1.0), ("wine-fine-2", 2, VIEW, 3.0, 1.0)]).packed()
     known = UserState(user_key="u", version="", as_of_ms=NOW_MS, events=events)
     window = shopper_of(request(state=known), catalogue).window
     assert named(window, catalogue) == ["wine-fine-2"]
@@ -99,6 +98,6 @@ def test_event_types_of_a_newer_feature_service_are_left_out(catalogue: Catalogu
 
 
 def test_columns_of_different_length_are_refused(catalogue: Catalogue) -> None:
-    events = EventColumns(item_id=["wine-fine-1"], type=[VIEW, CART], at_ms=[1], price=[None], quantity=[1.0])
-    with pytest.raises(MalformedStateError):
+    events = shopper_events([("wine-fine-1", 1, VIEW, None, 1.0)] * 2).packed().model_copy(update={"item_ids": "one"})
+    with pytest.raises(MalformedEventsError):
         shopper_of(request(state=UserState(user_key="u", version="", as_of_ms=NOW_MS, events=events)), catalogue)
