@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shared.models.sources.scores import EMPTY_SCORES, SparseScores, accumulate
+from shared.models.sources.scores import EMPTY_SCORES, PositiveScores, SourceScores, SparseScores, accumulate
 from shared.models.tables import ItemNeighbours
 from shared.models.tensors import History
 
@@ -27,13 +27,14 @@ class TransitionSource:
     decay: float
     """weight of a step against the one after it"""
 
-    def scores(self, history: History) -> SparseScores:
+    def scores(self, history: History) -> SourceScores:
         """Return the sum over the items of the last steps of decay^(steps ago) × the weight of the transition."""
         voters = self.voters(history)
         if not len(voters.code_C):
             return EMPTY_SCORES
         vote_MK = voters.score_C[:, None] * self.table.weight_VK[voters.code_C]
-        return accumulate(self.table.neighbour_VK[voters.code_C].ravel(), vote_MK.ravel())
+        neighbour_MK = self.table.neighbour_VK[voters.code_C]
+        return PositiveScores(accumulate(neighbour_MK.ravel(), vote_MK.ravel(), len(self.table.neighbour_VK)))
 
     def voters(self, history: History) -> SparseScores:
         """Return the items of the last steps with their weight; an item that came twice counts at its newest."""
