@@ -178,12 +178,12 @@ def ials(factors: int, unobserved: float) -> QualityModel:
     return SourceModel(count)
 
 
-def ease(l2: float) -> QualityModel:
+def ease(penalty: float) -> QualityModel:
     """EASE over the items with the most events."""
 
     def count(sequences: Sequences, task: QualityTask, seed: int) -> HistorySource:
         taste_UV = taste_matrix(sequences, task.num_items, HALF_LIFE_DAYS)
-        return NeighbourSource("ease", fit_ease(taste_UV, EaseConfig(l2=l2)))
+        return NeighbourSource("ease", fit_ease(taste_UV, EaseConfig(penalty=penalty)))
 
     return SourceModel(count)
 
@@ -200,6 +200,13 @@ def sasrec() -> QualityModel:
     from benchmarks.quality import encoder_models
 
     return encoder_models.sasrec()
+
+
+def fused() -> QualityModel:
+    """The product's fusion of all sources."""
+    from benchmarks.quality import fused_model
+
+    return fused_model.FusedModel(transformer())
 
 
 def product_of(**values: Sequence[Any]) -> tuple[Mapping[str, Any], ...]:
@@ -219,9 +226,10 @@ ROWS: tuple[Row, ...] = (
     Row("user_cf", user_cf),
     Row("svd", svd, product_of(factors=(32, 96, 256), damping=(0.0, 0.3)), stochastic=True),
     Row("ials", ials, product_of(factors=(64, 128), unobserved=(0.1, 0.3, 1.0)), stochastic=True),
-    Row("ease", ease, product_of(l2=(25.0, 50.0, 100.0, 200.0, 400.0, 800.0))),
+    Row("ease", ease, product_of(penalty=(0.02, 0.05, 0.1, 0.2, 0.4, 0.8))),
     Row("sasrec", sasrec, stochastic=True),
     Row("transformer", transformer, stochastic=True),
+    Row("fused", fused, stochastic=True),
 )
 """Six configurations for every row that has something to choose."""
 
