@@ -3,10 +3,11 @@
 Call        python -m benchmarks.quality.rivals.training_speed --rectools-python <python of an environment that has it>
             (python -m venv there; pip install torch==2.13.0; pip install "rectools[torch]==0.19.0")
 In          the training events of a named data set under leave-one-out
-Out         benchmarks/results/quality/training-speed.json
-Fair        equal width, blocks, heads, length and threads, one after the other; an epoch asks every event for the next
-            one. Ours has gates, SwiGLU, item features and ranks every item; RecTools runs with its default loss, which
-            ranks every item, too, and once with 256 sampled negatives. Ours is the second epoch, without validation
+Out         benchmarks/results/quality/training-speed.json: a pair for each loss; a run replaces the pair of its loss
+Fair        equal width, blocks, heads, length, threads and kind of loss, one after the other; an epoch asks every event
+            for the next one. `softmax` ranks every item in both; `sampled` gives RecTools 256 negatives for each place,
+            Aisle the 2,048 that its batch shares. Ours has gates, SwiGLU and item features beside, and is the second
+            epoch, without validation
 Ends        0; 2 with a sentence when RecTools cannot be run
 """
 
@@ -36,10 +37,16 @@ from services.training.sequence.sides import sides_of
 from shared.models.encoder import EncoderConfig
 
 RIVAL = Path(__file__).with_name("rectools_sasrec.py")
-LOSSES = (("softmax", 1), ("sampled_softmax", 256))
+RIVAL_LOSS = {"softmax": ("softmax", 1), "sampled": ("sampled_softmax", 256)}
+"""RecTools' name and number of negatives"""
 BATCH_USERS = 128
 """RecTools' default"""
 LIMIT_S = 1800
+NOTE = (
+    "Seconds of one training epoch of Aisle's Transformer and of RecTools' SASRec of equal width, blocks, heads, "
+    "length and threads. softmax: both rank every item; sampled: RecTools draws 256 negatives for each place, Aisle "
+    "2,048 that a batch shares."
+)
 
 
 def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
@@ -49,25 +56,38 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
     task = make_benchmark(
         data_set.interactions, data_set.splits["leave-one-out"], data_set.hide_seen, NO_QUERY_TIME
     ).task
-    ours = our_epoch(task, options.threads)
     try:
-        rivals = [rectools_epoch(task, ours["shape"], loss, options) for loss in LOSSES[: options.losses]]
+        pair = measured_pair(task, options)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         print(f"RecTools cannot be run by {options.rectools_python}: {error}", file=sys.stderr)
         return 2
-    values = {
-        "data": data_set.name,
-        "events": len(task.train),
-        "items": task.num_items,
-        "threads": options.threads,
-        **environment(),
-        "aisle": ours,
-        "rectools": [{**rival, "times_ours": round(rival["epoch_s"] / ours["epoch_s"], 1)} for rival in rivals],
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "training-speed.json").write_text(json.dumps(values, indent=2) + "\n")
-    print(json.dumps({"aisle": ours, "rectools": values["rectools"]}, indent=2))
+    put(folder / "training-speed.json", {"data": data_set.name, "events": len(task.train), **pair})
+    print(json.dumps(pair, indent=2))
     return 0
+
+
+def measured_pair(task: QualityTask, options: argparse.Namespace) -> dict[str, Any]:
+    """Train an epoch of both."""
+    ours = our_epoch(task, options.threads, options.loss)
+    rival = rectools_epoch(task, ours["shape"], options)
+    return {
+        "loss": options.loss,
+        "threads": options.threads,
+        "aisle_epoch_s": ours["epoch_s"],
+        "rectools_epoch_s": rival["epoch_s"],
+        "times_faster": round(rival["epoch_s"] / ours["epoch_s"], 1),
+        "aisle": ours,
+        "rectools": rival,
+        **environment(),
+    }
+
+
+def put(path: Path, pair: dict[str, Any]) -> None:
+    """Write a pair in the place of the one of the same data and loss."""
+    known = json.loads(path.read_text())["rows"] if path.exists() else []
+    others = [one for one in known if (one["data"], one["loss"]) != (pair["data"], pair["loss"])]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"note": NOTE, "rows": [*others, pair]}, indent=2) + "\n")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -76,21 +96,23 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rectools-python", required=True, type=Path)
     parser.add_argument("--data", default="amazon-beauty")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--losses", type=int, choices=(1, 2), default=2, help="1: only RecTools' default loss")
+    parser.add_argument("--loss", choices=tuple(RIVAL_LOSS), default="softmax")
     return parser.parse_args(arguments)
 
 
-def our_epoch(task: QualityTask, threads: int) -> dict[str, Any]:
+def our_epoch(task: QualityTask, threads: int, loss: str) -> dict[str, Any]:
     """Train for two epochs with the defaults and return what the second took."""
     material = Material(task.train, task.vocabulary, sides_of(task.catalogue, task.vocabulary.row_V))
     config = SequenceConfig(encoder=EncoderConfig(max_length=50), threads=threads)
+    if loss == "sampled":
+        config = replace(config, full_softmax_up_to=0)
     config = replace(suited_to(material, config), epochs=2, suit=False)
     clock = ValidationClock()
     fitted = fit_encoder(material, clock, config)
     encoder = config.encoder
     return {
         "epoch_s": round(clock.moments_s[1] - clock.moments_s[0], 4),
-        "loss": "softmax",
+        "negatives": config.negatives if loss == "sampled" else None,
         "batch_events": config.tokens_per_batch,
         "parameters": sum(weight.numel() for weight in fitted.model.parameters()),
         "shape": {
@@ -115,15 +137,14 @@ class ValidationClock:
         return float(len(self.moments_s))
 
 
-def rectools_epoch(
-    task: QualityTask, shape: dict[str, Any], loss: tuple[str, int], options: argparse.Namespace
-) -> dict[str, Any]:
+def rectools_epoch(task: QualityTask, shape: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
     """Run RecTools in its own environment on the same events; return what it reports."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.csv"
         events_of(task).to_csv(path, index=False)
         wishes = {"events": str(path), "threads": options.threads, "batch_size": BATCH_USERS}
-        wishes |= {**shape, "loss": loss[0], "negatives": loss[1]}
+        loss, negatives = RIVAL_LOSS[options.loss]
+        wishes |= {**shape, "loss": loss, "negatives": negatives}
         command = [str(options.rectools_python), str(RIVAL), json.dumps(wishes)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT_S)
     if done.returncode:

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-BLOCK_LOGITS = {"cpu": 2**20, "cuda": 2**27}
-"""logits of a block: 4 MB in float32 fit a core's share of the last cache; a GPU wants larger products"""
+BLOCK_QUERIES = 64
+"""on a CPU: with more, the logits leave the cache; with fewer, the products are small (measured up to 27,000 items)"""
+GPU_BLOCK_LOGITS = 2**27
 SMALLEST = 1e-37
 """a probability below this counts as this, so that the loss stays finite"""
 
@@ -48,14 +49,16 @@ class _FullSoftmax(torch.autograd.Function):
         state_QD, table_VD = state_QD.to(fast), item_VD.to(fast)
         state_grad_QD, item_grad_VD = torch.empty_like(state_QD), torch.zeros_like(item_VD)
         loss = state_QD.new_zeros((), dtype=torch.float32)
-        rows = max(1, BLOCK_LOGITS["cuda" if state_QD.is_cuda else "cpu"] // len(item_VD))
+        rows = max(1, GPU_BLOCK_LOGITS // len(item_VD)) if state_QD.is_cuda else BLOCK_QUERIES
         for first in range(0, len(state_QD), rows):
             block = slice(first, first + rows)
             probability_CV = torch.softmax((state_QD[block] @ table_VD.T).float(), dim=1)
-            loss += loss_and_gradient(probability_CV, target_QM[block], share_QM[block])
+            block_loss, scale_C1 = loss_and_gradient(probability_CV, target_QM[block], share_QM[block])
+            loss += block_loss
             gradient_CV = probability_CV.to(fast)
             torch.mm(gradient_CV, table_VD, out=state_grad_QD[block])
-            add_product(item_grad_VD, gradient_CV.T, state_QD[block])
+            state_grad_QD[block] *= scale_C1
+            add_product(item_grad_VD, gradient_CV.T, (state_QD[block] * scale_C1).to(fast))
         ctx.save_for_backward(state_grad_QD.float(), item_grad_VD)
         return loss
 
@@ -65,17 +68,20 @@ class _FullSoftmax(torch.autograd.Function):
         return state_grad_QD * scale, item_grad_VD * scale, None, None
 
 
-def loss_and_gradient(probability_CV: Tensor, target_CM: Tensor, share_CM: Tensor) -> Tensor:
-    """Return the summed loss of a block; turn its probabilities, in place, into the gradient by its logits."""
+def loss_and_gradient(probability_CV: Tensor, target_CM: Tensor, share_CM: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the summed loss of a block and the scale of each row; turn the probabilities, in place, into the gradient.
+
+    The gradient by the logits is scale x row: scaling the rows of the small products saves a pass over the large one.
+    """
     own_CM = probability_CV.gather(1, target_CM).clamp_min(SMALLEST)
     if target_CM.shape[1] == 1:
         probability_CV.scatter_add_(1, target_CM, torch.full_like(own_CM, -1))
-        return -own_CM.log().sum()
+        return -own_CM.log().sum(), torch.ones_like(own_CM)
     probability_CV.scatter_(1, target_CM, 0)
     against_CM = own_CM + probability_CV.sum(dim=1, keepdim=True)
-    probability_CV *= (share_CM / against_CM).sum(dim=1, keepdim=True)
-    probability_CV.scatter_add_(1, target_CM, share_CM * (own_CM / against_CM - 1))
-    return ((against_CM.log() - own_CM.log()) * share_CM).sum()
+    scale_C1 = (share_CM / against_CM).sum(dim=1, keepdim=True)
+    probability_CV.scatter_add_(1, target_CM, share_CM * (own_CM / against_CM - 1) / scale_C1)
+    return ((against_CM.log() - own_CM.log()) * share_CM).sum(), scale_C1
 
 
 def add_product(sum_VD: Tensor, left_VC: Tensor, right_CD: Tensor) -> None:

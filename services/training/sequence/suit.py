@@ -18,7 +18,7 @@ SPARSE_EVENTS_PER_ITEM = 25
 SPARSE_DROPOUT, DENSE_DROPOUT = 0.5, 0.2
 SPARSE_EPOCHS = 14
 """more bring a sparse log nothing"""
-FEWEST_EPOCHS = 4
+FEWEST_EPOCHS = 3
 STEPS_PER_EPOCH = 64
 """a small log is cut in smaller batches, so that an epoch has about so many steps"""
 SMALLEST_BATCH, LARGEST_BATCH = 2048, 8192

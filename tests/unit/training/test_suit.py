@@ -33,7 +33,7 @@ def test_items_with_few_events_get_more_dropout_and_at_most_fourteen_epochs() ->
     assert suited(CONFIG, SPARSE).epochs == 14
 
 
-@pytest.mark.parametrize(("events", "epochs"), [(100_000, 30), (1_000_000, 6), (10_000_000, 4)])
+@pytest.mark.parametrize(("events", "epochs"), [(100_000, 30), (1_000_000, 6), (10_000_000, 3)])
 def test_many_events_need_few_epochs(events: int, epochs: int) -> None:
     assert suited(CONFIG, replace(DENSE, events=events, items=10)).epochs == epochs
 
