@@ -84,8 +84,8 @@ def history_of(*events: tuple[int, int]) -> History:
 
 def test_the_newest_step_votes_most_and_a_basket_is_one_step() -> None:
     scores = TransitionSource("item_knn", TABLE, steps=2, decay=0.5).scores(history_of((1, 3), (2, 0), (3, 1), (3, 2)))
-    assert scores.code_C.tolist() == [0, 1, 2, 3]
-    assert np.allclose(scores.score_C, [0.5, 0.25, 1 + 0.125, 0.5])
+    assert scores.top(10, None).tolist() == [2, 0, 3, 1]
+    assert np.allclose(scores.at(np.arange(4, dtype=np.int32)), [0.5, 0.25, 1 + 0.125, 0.5])
 
 
 def test_an_item_that_came_twice_votes_once_at_its_newest() -> None:
@@ -95,5 +95,5 @@ def test_an_item_that_came_twice_votes_once_at_its_newest() -> None:
 
 def test_markov_asks_the_last_step_only_and_nothing_for_an_empty_history() -> None:
     source = TransitionSource("markov", TABLE, steps=1, decay=1.0)
-    assert source.scores(history_of((1, 0), (2, 1))).code_C.tolist() == [2]
-    assert not len(source.scores(history_of()).code_C)
+    assert source.scores(history_of((1, 0), (2, 1))).top(10, None).tolist() == [2]
+    assert not len(source.scores(history_of()).top(10, None))
