@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.platform import Platform, until
+from tests.e2e.running_platform import Platform, until
 
 
 @pytest.fixture(scope="module")
