@@ -5,9 +5,11 @@ Out         benchmarks/results/serving.json and a table; exit code 1 when a pers
 Personal    every request carries coordinates never sent before, so no list can come from a cache
 Cached      the same few requests over and over, computed once before the clock starts
 Warm        the shoppers' online state is read into Redis before the clock starts, as in a shop that has been running
+Cold        none of it is there, as after the loss of the cache server: every answer rebuilds a state from Postgres
 """
 
 import argparse
+import asyncio
 import json
 import os
 import random
@@ -26,9 +28,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.environment import ROOT, environment
-from benchmarks.serving.load import Measured, open_loop, run
+from benchmarks.serving.load import Measured, open_loop
 from deploy.local.state_file import StateFile
 from shared.service.settings import Settings
+from shared.storage.redis.clients import async_client
+from shared.storage.redis.user_state import OnlineStateReader
 
 RESULT = ROOT / "benchmarks" / "results" / "serving.json"
 RATE = 50
@@ -45,12 +49,13 @@ console = Console(width=150)
 def personal_body(users: list[str], seed: int) -> Callable[[int], dict[str, Any]]:
     """Return a maker of requests of mixed users, each from a place on Earth that no other request names."""
     draw = random.Random(seed)
+    return lambda number: request_of(draw.choice(users), draw)
 
-    def body(number: int) -> dict[str, Any]:
-        place = {"latitude": round(draw.uniform(-60, 60), 6), "longitude": round(draw.uniform(-180, 180), 6)}
-        return {"user_id": draw.choice(users), "num_items": 10, "context": {"page": "home", **place}, "dry_run": False}
 
-    return body
+def request_of(user: str, draw: random.Random) -> dict[str, Any]:
+    """Return a request of one user from a place drawn at random."""
+    place = {"latitude": round(draw.uniform(-60, 60), 6), "longitude": round(draw.uniform(-180, 180), 6)}
+    return {"user_id": user, "num_items": 10, "context": {"page": "home", **place}, "dry_run": False}
 
 
 def warm_up(settings: Settings, users: list[str]) -> None:
@@ -62,6 +67,16 @@ def warm_up(settings: Settings, users: list[str]) -> None:
         body = json.dumps({"user_key": f"u:{user}", "as_of_ms": int(time.time() * 1000)}).encode()
         with urllib.request.urlopen(urllib.request.Request(f"{settings.feature_url}/state", body, headers)) as reply:
             reply.read()
+
+
+async def measure_cold(settings: Settings, users: list[str]) -> dict[str, Any]:
+    """Forget every shopper's online state, then ask once for each at RATE; return the row."""
+    async with async_client(settings.redis_cache_url) as cache:
+        await OnlineStateReader(cache, settings.namespace).forget(f"u:{user}" for user in users)
+    draw = random.Random(4)
+    url = f"{settings.gateway_url}/recommend"
+    cold = await open_loop(url, RATE, len(users) / RATE, lambda number: request_of(users[number], draw))
+    return cold.row("aisle: cold")
 
 
 def cached_body(users: list[str]) -> Callable[[int], dict[str, Any]]:
@@ -184,10 +199,11 @@ def main() -> None:
     settings = Settings.load()
     users = random.Random(0).sample(known_users(settings.home), NUM_USERS)
     warm_up(settings, users)
-    product = run(measure(f"{settings.gateway_url}/recommend", users, options.duration, "aisle"))
+    product = asyncio.run(measure(f"{settings.gateway_url}/recommend", users, options.duration, "aisle"))
+    product.append(asyncio.run(measure_cold(settings, users)))
     memory = stack_memory_mb(settings.home)
     with floor(settings.redis_cache_url) as url:
-        base = run(measure(f"{url}/recommend", users, options.duration, "floor"))
+        base = asyncio.run(measure(f"{url}/recommend", users, options.duration, "floor"))
     relative = ratio(product, base)
     result = {"rows": product, "floor": base, "ratio": relative, "memory_mb": memory, "environment": environment()}
     RESULT.parent.mkdir(parents=True, exist_ok=True)

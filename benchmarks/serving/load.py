@@ -9,18 +9,16 @@ Why         a closed loop waits together with a stalled server and so omits exac
 
 import asyncio
 import gc
-import selectors
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import aiohttp
 import numpy as np
 import orjson
 
-Out = TypeVar("Out")
 NOT_DEGRADED = {"none", "cold_start"}
 REQUEST_TIMEOUT_S = 5.0
 
@@ -54,12 +52,6 @@ class Measured:
         }
 
 
-def run(main: Coroutine[Any, Any, Out]) -> Out:
-    """Run on a loop whose timers are exact: epoll rounds up to whole milliseconds, which would count as latency."""
-    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
-        return runner.run(main)
-
-
 async def open_loop(url: str, rate: float, duration_s: float, body_of: Callable[[int], Any]) -> Measured:
     """Send `rate` requests a second for `duration_s` and wait for every answer."""
     measured = Measured(asked_rate=rate)
@@ -72,17 +64,28 @@ async def open_loop(url: str, rate: float, duration_s: float, body_of: Callable[
         gc.disable()
         try:
             started = time.perf_counter() + 0.05
-            pending = set()
-            for number, body in enumerate(bodies):
+            pending: set[asyncio.Task[None]] = set()
+
+            def send(number: int) -> None:
                 due = started + number / rate
-                await asyncio.sleep(max(0.0, due - time.perf_counter()))
-                pending.add(asyncio.create_task(_send(session, url, body, due, measured)))
+                pending.add(asyncio.create_task(_send(session, url, bodies[number], due, measured)))
+
+            await asyncio.to_thread(_pace, started, rate, len(bodies), send, asyncio.get_running_loop())
             await asyncio.gather(*pending)
             measured.duration_s = time.perf_counter() - started
         finally:
             gc.enable()
             gc.unfreeze()
     return measured
+
+
+def _pace(
+    started: float, rate: float, count: int, send: Callable[[int], None], loop: asyncio.AbstractEventLoop
+) -> None:
+    """Have each request sent at its moment; a loop's own timers are whole milliseconds: they would count as latency."""
+    for number in range(count):
+        time.sleep(max(0.0, started + number / rate - time.perf_counter()))
+        loop.call_soon_threadsafe(send, number)
 
 
 async def _send(session: aiohttp.ClientSession, url: str, body: bytes, due: float, measured: Measured) -> None:
