@@ -24,10 +24,12 @@ typed by hand: it is made from `benchmarks/results/quality/*.json` and `benchmar
 
 - **Ranking** is over all items of a data set, never against sampled negatives. Ties count at the middle of the places
   they share.
+- **What is read**: all rows read who took what in which order. `transformer` and `fused` also read what the data set
+  says of its items (category, brand, price), as the product does; `sasrec` and most published rows do not.
 - **Choices** (configuration, epoch, weights of the fusion) are made on validation questions, never on the test. *Tried*
   is the number of configurations, each asked at most 4,000 random validation questions.
-- **After the choice** rows that count are counted again with the validation events; `sasrec` and `transformer` are not
-  trained on them.
+- **After the choice** rows that count are counted again with the validation events; `sasrec`, `transformer`
+  and the Transformer and weights inside `fused` are not trained on them.
 - **Interval**: 95 % of 1,000 bootstrap draws of the users; ± is the deviation over the seeds where there are several.
 - **Seen** and **unseen**: NDCG@10 of the questions whose step from the newest item to the answer somebody took in the
   log before the test, and of all others.

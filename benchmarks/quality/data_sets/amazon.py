@@ -5,6 +5,7 @@ Protocol    leave-one-out over the published order, all items, seen items left o
 Features    brand and category path; Toys has the ids of its attributes only
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,19 @@ from shared.features.catalogue import CatalogueItem
 
 def open_beauty(root: Path) -> DataSet:
     """Return Amazon Beauty."""
-    folder = root / "amazon-beauty"
-    raw, findings = read_interactions(folder / INTERACTIONS, root)
-    described = open_table(folder / ITEMS, root)
-    items = [_beauty_item(row) for row in described.to_dict("records")]
-    interactions = build_interactions(raw, {item.item_id: item for item in items}, findings=findings)
-    return DataSet("amazon-beauty", interactions, ANY_LOG)
+    return _open("amazon-beauty", _beauty_item, root)
 
 
 def open_toys(root: Path) -> DataSet:
     """Return Amazon Toys and Games."""
-    folder = root / "amazon-toys"
-    raw, findings = read_interactions(folder / INTERACTIONS, root)
-    described = open_table(folder / ITEMS, root)
-    items = [_toy(row) for row in described.to_dict("records")]
+    return _open("amazon-toys", _toy, root)
+
+
+def _open(name: str, item_of: Callable[[dict[Any, Any]], CatalogueItem], root: Path) -> DataSet:
+    raw, findings = read_interactions(root / name / INTERACTIONS, root)
+    items = [item_of(row) for row in open_table(root / name / ITEMS, root).to_dict("records")]
     interactions = build_interactions(raw, {item.item_id: item for item in items}, findings=findings)
-    return DataSet("amazon-toys", interactions, ANY_LOG)
+    return DataSet(name, interactions, ANY_LOG)
 
 
 def _beauty_item(row: dict[Any, Any]) -> CatalogueItem:

@@ -27,7 +27,7 @@ from services.training.sequence.model import SequenceModel
 from services.training.sequence.repeatable import repeatable
 from services.training.sequence.sides import NO_SIDES, ItemSides
 from services.training.sequence.suit import facts_of, suited
-from services.training.sequence.trainer import SequenceTrainer, TrainingTask, Validate
+from services.training.sequence.trainer import SequenceTrainer, Surroundings, TrainingTask, Validate
 from services.training.sequence.validation import NextBasketValidation
 from shared.features.events import FloatArray, IntArray
 from shared.models.tensors import history_of
@@ -73,7 +73,7 @@ def fit_encoder(
     with repeatable(config, team):
         model = new_model(material, config)
         task = TrainingTask(material.sequences, material.vocabulary.count_V, fingerprint(material, config))
-        state = SequenceTrainer(model, task, config, validation, team, checkpoints, report).run()
+        state = SequenceTrainer(model, task, config, validation, Surroundings(team, checkpoints, report)).run()
     return FittedEncoder(model, state.best_score, state.epochs_done)
 
 
@@ -86,7 +86,7 @@ def go_on(
     with repeatable(once, Team()):
         model = grown_model(fitted, material, config)
         task = TrainingTask(material.sequences, material.vocabulary.count_V, "", from_ms)
-        SequenceTrainer(model, task, once, None, report=report, step_name="sequence").run()
+        SequenceTrainer(model, task, once, None, Surroundings(report=report)).run()
     return model
 
 

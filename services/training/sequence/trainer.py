@@ -49,6 +49,17 @@ class TrainingTask:
 
 
 @dataclass(frozen=True)
+class Surroundings:
+    """Where a run happens, which does not change its result."""
+
+    team: Team = field(default_factory=Team)
+    checkpoints: Path | None = None
+    """folder to keep the state in after each epoch, and to go on from"""
+    report: Report = quiet
+    step_name: str = "sequence"
+
+
+@dataclass(frozen=True)
 class EpochResult:
     """What one epoch came to."""
 
@@ -78,17 +89,15 @@ class SequenceTrainer:
         task: TrainingTask,
         config: SequenceConfig,
         validate: Validate | None,
-        team: Team = Team(),  # noqa: B008 - frozen
-        checkpoints: Path | None = None,
-        report: Report = quiet,
-        step_name: str = "sequence",
+        surroundings: Surroundings = Surroundings(),
     ) -> None:
-        self.model, self.task, self.config, self.validate, self.team = model, task, config, validate, team
+        self.model, self.task, self.config, self.validate = model, task, config, validate
+        self.team, self.checkpoints = surroundings.team, surroundings.checkpoints
+        self.report, self.step_name = surroundings.report, surroundings.step_name
         self.on_gpu = config.device == "cuda"
         model.to(config.device)
         if self.on_gpu:
             model.compile_encoder()
-        self.checkpoints, self.report, self.step_name = checkpoints, report, step_name
         self.sampler = make_sampler(task.count_V, config)
         self.optimiser = make_optimiser(model, config)
         self.average = WeightAverage(model, config.average)

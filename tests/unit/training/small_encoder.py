@@ -16,7 +16,7 @@ from services.training.sequence.distributed import Team, joined_team
 from services.training.sequence.model import SequenceModel
 from services.training.sequence.repeatable import repeatable
 from services.training.sequence.sides import ItemSides, Kind
-from services.training.sequence.trainer import SequenceTrainer, TrainingTask, Validate
+from services.training.sequence.trainer import SequenceTrainer, Surroundings, TrainingTask, Validate
 from shared.features.events import FloatArray
 from shared.models.encoder import EncoderConfig
 from tests.unit.training.small_logs import every_row, random_log
@@ -64,7 +64,9 @@ def trained(
 ) -> SequenceTrainer:
     """Return a trainer after its run."""
     with repeatable(config, team):
-        trainer = SequenceTrainer(small_model(config), small_task("small"), config, validate, team, checkpoints)
+        trainer = SequenceTrainer(
+            small_model(config), small_task("small"), config, validate, Surroundings(team, checkpoints)
+        )
         trainer.run()
     return trainer
 
