@@ -24,8 +24,8 @@ from shared.models.bundle import BundleContents, BundleFacts, write_bundle
 from shared.models.bundle_store import put_bundle
 from shared.models.columns import source_names
 from shared.models.fusion import Fusion
-from shared.models.recommender import HISTORY_SOURCES
-from shared.models.tables import ContentVectors, ItemNeighbours, Popularity, SampleHistories, SvdFactors
+from shared.models.sources.history import HISTORY_SOURCES
+from shared.models.tables import ContentVectors, ItemNeighbours, Popularity, SampleHistories, SvdFactors, Transitions
 from tests.tiny_shop import DEPARTMENTS, SHOPPERS, UNTIL_MS, TinyLog, tiny_items, tiny_log
 
 DIM = 16
@@ -78,6 +78,10 @@ def tiny_contents(
         item_VD=np.ascontiguousarray(5 * factor_VF),
         item_cf=neighbours(cosine(count_UV)),
         co_visitation=neighbours(baskets(log, len(items))),
+        markov=transitions(followers(log, len(items), 1), 1),
+        item_knn=transitions(followers(log, len(items), 10), 10),
+        item_knn_both=transitions(both_ways(followers(log, len(items), 10)), 50),
+        sequential_ease=transitions(followers(log, len(items), 5) - 1, 15),
         svd=SvdFactors(factor_VF),
         samples=samples(count_UV),
         popularity=popularity(count_UV, items),
@@ -131,6 +135,30 @@ def neighbours(weight_VV: FloatArray, limit: int = 15) -> ItemNeighbours:
     near_VK = np.argsort(-weight_VV, axis=1, kind="stable")[:, :limit].astype(np.int32)
     weight_VK = np.take_along_axis(weight_VV, near_VK, axis=1)
     return ItemNeighbours(np.where(weight_VK > 0, near_VK, -1).astype(np.int32), weight_VK)
+
+
+def followers(log: TinyLog, num_items: int, window: int) -> FloatArray:
+    """Return how often each item came at one of the next distinct times after each other item."""
+    follow_VV = np.zeros((num_items, num_items), np.float32)
+    for user in range(SHOPPERS):
+        own_E = log.user_E == user
+        _, step_E = np.unique(log.at_ms_E[own_E], return_inverse=True)
+        gap_EE = step_E[None, :] - step_E[:, None]
+        first_P, then_P = np.nonzero((gap_EE > 0) & (gap_EE <= window))
+        item_E = log.item_E[own_E]
+        np.add.at(follow_VV, (item_E[first_P], item_E[then_P]), 1)
+    return follow_VV
+
+
+def both_ways(follow_VV: FloatArray) -> FloatArray:
+    """Return how often two items came near each other."""
+    return follow_VV + follow_VV.T
+
+
+def transitions(weight_VV: FloatArray, steps: int) -> Transitions:
+    """Return the heaviest followers of each item, which the items of the last steps vote for, each 0.8 of the next."""
+    near = neighbours(weight_VV)
+    return Transitions(near.neighbour_VK, near.weight_VK, (0.8 ** np.arange(steps)).astype(np.float32))
 
 
 def samples(count_UV: FloatArray) -> SampleHistories:

@@ -15,15 +15,13 @@ import numpy as np
 from benchmarks.quality.encoder_models import CHOICE_QUESTIONS, CHOICE_SEED
 from benchmarks.quality.row import QualityModel, Training
 from benchmarks.quality.task import QualityTask, Questions
-from services.training.collaborative.ease import EaseConfig
 from services.training.collaborative.interactions import taste_matrix
 from services.training.collaborative.item_cf import fit_item_cf
 from services.training.collaborative.popularity import fit_popularity
-from services.training.collaborative.sequential_ease import SequentialEaseConfig, fit_sequential_ease
 from services.training.collaborative.svd import fit_svd
-from services.training.collaborative.transitions import TransitionConfig, fit_markov, fit_transitions
+from services.training.collaborative.tables import fit_transition_tables
 from services.training.collaborative.user_cf import fit_user_cf
-from services.training.config import FusionConfig
+from services.training.config import CollaborativeConfig, FusionConfig
 from services.training.errors import TooLittleDataError
 from services.training.examples.sequences import Sequences
 from services.training.fusion.examples import FusionExamples
@@ -39,7 +37,6 @@ from shared.models.sources.transitions import TransitionSource
 from shared.models.sources.user_cf import UserCfSource
 from shared.models.tensors import History
 
-SEQUENTIAL_EASE = SequentialEaseConfig(ease=EaseConfig(penalty=0.1, max_items=8000))
 HALF_LIFE_DAYS, FOR_EVER_DAYS = 90.0, 1e9
 Ask = Callable[[History], SourceScores]
 
@@ -119,14 +116,10 @@ def counted(sequences: Sequences, task: QualityTask, seed: int) -> dict[str, Ask
     """Return the sources that count, with the same settings for every data set."""
     items, threads = task.num_items, task.threads
     taste_UV = taste_matrix(sequences, items, HALF_LIFE_DAYS)
-    forward, both = TransitionConfig(), TransitionConfig(backward=1.0, together=1.0)
-    ease = fit_sequential_ease(sequences, items, SEQUENTIAL_EASE)
+    transitions = fit_transition_tables(sequences, items, CollaborativeConfig(), threads)
     popular = DenseScores(fit_popularity(sequences, np.full(items, -1, np.int32), 0, FOR_EVER_DAYS).weight_V)
     sources = (
-        TransitionSource("markov", fit_markov(sequences, items, 200, threads), 1, 1.0),
-        TransitionSource("item_knn", fit_transitions(sequences, items, forward, threads), 10, 0.6),
-        TransitionSource("item_knn_both", fit_transitions(sequences, items, both, threads), 50, 0.9),
-        TransitionSource("sequential_ease", ease, SEQUENTIAL_EASE.past, SEQUENTIAL_EASE.past_decay),
+        *(TransitionSource(name, table) for name, table in transitions.items()),
         NeighbourSource("item_cf", fit_item_cf(taste_UV, 200, 1.0, threads)),
         UserCfSource(fit_user_cf(taste_UV, seed)),
         SvdSource(fit_svd(taste_UV, 64, 0.0, seed)),

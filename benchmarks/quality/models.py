@@ -124,7 +124,7 @@ def markov(to_power: float) -> QualityModel:
 
     def count(sequences: Sequences, task: QualityTask, seed: int) -> HistorySource:
         config = replace(MARKOV, to_power=to_power)
-        return TransitionSource("markov", fit_transitions(sequences, task.num_items, config, task.threads), 1, 1.0)
+        return TransitionSource("markov", fit_transitions(sequences, task.num_items, config, task.threads))
 
     return SourceModel(count)
 
@@ -133,9 +133,8 @@ def item_knn(to_power: float, backward: float, steps: int = 10, decay: float = 0
     """Sequential item-kNN: what follows the last steps within ten steps, the newest counting most."""
 
     def count(sequences: Sequences, task: QualityTask, seed: int) -> HistorySource:
-        config = TransitionConfig(to_power=to_power, backward=backward)
-        table = fit_transitions(sequences, task.num_items, config, task.threads)
-        return TransitionSource("item_knn", table, steps, decay)
+        config = TransitionConfig(to_power=to_power, backward=backward, votes=steps, vote_decay=decay)
+        return TransitionSource("item_knn", fit_transitions(sequences, task.num_items, config, task.threads))
 
     return SourceModel(count)
 

@@ -17,6 +17,7 @@ from shared.features.catalogue import Catalogue
 from shared.features.events import FloatArray, IntArray
 from shared.models.columns import source_names
 from shared.models.recommender import Candidates, Recommender, Scored
+from shared.models.sources.history import HISTORY_SOURCES, TRANSITION_SOURCES
 
 MAX_REASONS = 2
 MAX_TITLE = 80
@@ -31,7 +32,7 @@ NEWEST_ITEMS = 20
 
 # What a part of the score is made of: fusion columns, by the reason they speak for.
 PARTS: dict[str, tuple[str, ...]] = {
-    **{name: source_names((name,)) for name in ("sequence", "item_cf", "co_visitation", "user_cf", "svd")},
+    **{name: source_names((name,)) for name in HISTORY_SOURCES if name != "repeat"},
     "repeat": (*source_names(("repeat",)), "repeat_count", "repeat_recency"),
     "content": ("content",),
     "popularity": ("log_popularity", "log_sales"),
@@ -79,12 +80,13 @@ class _Evidence:
         self._recommender, self._scored, self._listed = recommender, scored, listed
         self._catalogue: Catalogue = recommender.catalogue
         self._window = scored.query.window
+        self._voters: dict[str, IntArray] = {}
         contributions_CF = recommender.fusion_for(scored).contributions(listed.matrix_CF)
         self._part_CP = contributions_CF @ part_columns(recommender.fusion_names)
         self._tellers: dict[str, Callable[[int], Reason | None]] = {
             "sequence": lambda place: self._because(self._nearest_by_encoder[place]),
-            "item_cf": lambda place: self._because(self._nearest_by_item_cf[place]),
             "svd": lambda place: self._because(self._nearest_by_svd[place]),
+            **{name: self._because_of_votes(name) for name in ("item_cf", *TRANSITION_SOURCES)},
             "co_visitation": self._bought_together,
             "user_cf": self._similar_shoppers,
             "repeat": self._again,
@@ -126,8 +128,12 @@ class _Evidence:
                 return self._about(row, code, text)
         return None
 
+    def _because_of_votes(self, source: str) -> Callable[[int], Reason | None]:
+        """Say what the shopper did with the history item that voted most in a source."""
+        return lambda place: self._because(int(self._voted_by(source)[place]))
+
     def _bought_together(self, place: int) -> Reason | None:
-        row = int(self._nearest_by_baskets[place])
+        row = int(self._voted_by("co_visitation")[place])
         return self._about(row, "bought_together", "Often bought together with {}") if row >= 0 else None
 
     def _similar_shoppers(self, place: int) -> Reason | None:
@@ -185,13 +191,11 @@ class _Evidence:
         column_C: FloatArray = self._listed.matrix_CF[:, self._recommender.fusion_names.index(name)]
         return column_C
 
-    @cached_property
-    def _nearest_by_item_cf(self) -> IntArray:
-        return self._recommender.because(self._scored, "item_cf", self._listed.row_C)
-
-    @cached_property
-    def _nearest_by_baskets(self) -> IntArray:
-        return self._recommender.because(self._scored, "co_visitation", self._listed.row_C)
+    def _voted_by(self, source: str) -> IntArray:
+        """Return for each listed item the row of the history item that voted most for it, else -1."""
+        if source not in self._voters:
+            self._voters[source] = self._recommender.because(self._scored, source, self._listed.row_C)
+        return self._voters[source]
 
     @cached_property
     def _nearest_by_encoder(self) -> IntArray:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from services.training.collaborative.co_visitation import CoVisitationConfig
+from services.training.collaborative.sequential_ease import SequentialEaseConfig
+from services.training.collaborative.transitions import BOTH_WAYS, MARKOV, TransitionConfig
 from services.training.run_request import Promotion, RunRequest, TextEncoder
 from services.training.sequence.config import SequenceConfig
 
@@ -25,6 +27,10 @@ class CollaborativeConfig:
     item_cf_neighbours: int = 100
     item_cf_shrinkage: float = 1.0
     co_visitation: CoVisitationConfig = field(default_factory=CoVisitationConfig)
+    markov: TransitionConfig = MARKOV
+    item_knn: TransitionConfig = field(default_factory=TransitionConfig)
+    item_knn_both: TransitionConfig = BOTH_WAYS
+    sequential_ease: SequentialEaseConfig = field(default_factory=SequentialEaseConfig)
     svd_factors: int = 64
     svd_damping: float = 0.0
     """0: plain PureSVD; above, popular items count less"""

@@ -21,9 +21,18 @@ from shared.features.events import FloatArray
 from shared.models.fusion import Fusion
 from shared.models.golden import golden_answers, same_answers
 from shared.models.sources.sequence import open_session
-from shared.models.tables import Array, ContentVectors, ItemNeighbours, Popularity, SampleHistories, SvdFactors, Table
+from shared.models.tables import (
+    Array,
+    ContentVectors,
+    ItemNeighbours,
+    Popularity,
+    SampleHistories,
+    SvdFactors,
+    Table,
+    Transitions,
+)
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 ITEM_TABLE = "item_table.npy"
 TABLES = "tables.safetensors"
@@ -69,6 +78,10 @@ class BundleContents:
     item_VD: FloatArray
     item_cf: ItemNeighbours
     co_visitation: ItemNeighbours
+    markov: Transitions
+    item_knn: Transitions
+    item_knn_both: Transitions
+    sequential_ease: Transitions
     svd: SvdFactors
     samples: SampleHistories
     popularity: Popularity
@@ -95,6 +108,10 @@ class Bundle:
 TABLE_TYPES: dict[str, type[Table]] = {
     "item_cf": ItemNeighbours,
     "co_visitation": ItemNeighbours,
+    "markov": Transitions,
+    "item_knn": Transitions,
+    "item_knn_both": Transitions,
+    "sequential_ease": Transitions,
     "svd": SvdFactors,
     "samples": SampleHistories,
     "popularity": Popularity,
@@ -167,8 +184,9 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise BundleError("missing", f"{folder.name} has no {MANIFEST}") from None
     except ValueError:
         raise BundleError("manifest", f"{MANIFEST} is not JSON") from None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise BundleError("manifest", f"{MANIFEST} is not of format {FORMAT}")
+    found = manifest.get("format") if isinstance(manifest, dict) else None
+    if found != FORMAT:
+        raise BundleError("manifest", f"{MANIFEST} is of format {found}, not {FORMAT}: train a model anew")
     missing = {"facts", "files", "vocabulary_hash"} - manifest.keys()
     if missing:
         raise BundleError("manifest", f"{MANIFEST} lacks {sorted(missing)}")
@@ -217,12 +235,14 @@ def _check_values(contents: BundleContents) -> None:
     items = len(contents.item_ids)
     lengths = {
         "item table": len(contents.item_VD),
-        "item-CF": len(contents.item_cf.neighbour_VK),
-        "co-visitation": len(contents.co_visitation.neighbour_VK),
         "SVD": len(contents.svd.factor_VF),
         "popularity": len(contents.popularity.weight_V),
         "postings": len(contents.samples.posting_start_V1) - 1,
     }
+    neighbours = {
+        name: getattr(contents, name) for name, kind in TABLE_TYPES.items() if issubclass(kind, ItemNeighbours)
+    }
+    lengths |= {name: len(table.neighbour_VK) for name, table in neighbours.items()}
     for name, length in lengths.items():
         if length != items:
             raise BundleError("vocabulary", f"{name} has {length} rows for {items} items")

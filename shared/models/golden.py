@@ -10,10 +10,7 @@ import numpy as np
 import onnxruntime
 
 from shared.contracts.events import EVENT_TYPE_CODES, EventType
-from shared.models.sources.neighbours import NeighbourSource
-from shared.models.sources.sequence import SequenceSource
-from shared.models.sources.svd import SvdSource
-from shared.models.sources.user_cf import UserCfSource
+from shared.models.sources.history import history_sources
 from shared.models.tensors import History
 
 if TYPE_CHECKING:
@@ -28,19 +25,13 @@ HOUR_MS = 3_600_000
 
 def golden_answers(contents: "BundleContents", session: onnxruntime.InferenceSession) -> list[dict[str, Any]]:
     """Return the best items and scores of each source for histories spread over the vocabulary."""
-    sources = (
-        SequenceSource(session, contents.item_VD, contents.max_length),
-        NeighbourSource("item_cf", contents.item_cf),
-        NeighbourSource("co_visitation", contents.co_visitation),
-        UserCfSource(contents.samples),
-        SvdSource(contents.svd),
-    )
+    sources = history_sources(contents, session)
     answers = []
     for history in golden_histories(len(contents.item_ids)):
-        for source in sources:
+        for name, source in sources.items():
             scores = source.scores(history)
             codes = scores.top(ANSWERS, None)
-            answers.append({"source": source.name, "codes": codes.tolist(), "scores": scores.at(codes).tolist()})
+            answers.append({"source": name, "codes": codes.tolist(), "scores": scores.at(codes).tolist()})
     return answers
 
 

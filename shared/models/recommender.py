@@ -14,22 +14,19 @@ import numpy as np
 from shared.features.candidates import CandidateFeatures, CandidateTables, Query
 from shared.features.catalogue import Catalogue
 from shared.features.events import FloatArray, IntArray
-from shared.models.bundle import Bundle, BundleContents
+from shared.models.bundle import Bundle
 from shared.models.columns import COLUMNS_PER_SOURCE, fill_source_columns, source_names
 from shared.models.content import ContentIndex
 from shared.models.fusion import Fusion
 from shared.models.rows import RowMap
-from shared.models.sources.neighbours import NeighbourSource
+from shared.models.sources.history import HISTORY_SOURCES, history_sources
+from shared.models.sources.neighbours import NeighbourSource, similar
 from shared.models.sources.popularity import PopularityScores, PopularitySource
-from shared.models.sources.repeat import RepeatSource
 from shared.models.sources.scores import SourceScores
-from shared.models.sources.sequence import SequenceSource
-from shared.models.sources.svd import SvdSource
-from shared.models.sources.user_cf import UserCfSource
+from shared.models.sources.transitions import TransitionSource
 from shared.models.tensors import BoolArray, History, history_of
 
 FAVOURITE_CATEGORIES = 5
-HISTORY_SOURCES = ("sequence", "item_cf", "co_visitation", "user_cf", "svd", "repeat")
 SOURCES = (*HISTORY_SOURCES, "popularity", "content")
 
 
@@ -80,7 +77,7 @@ class Recommender:
         self.rows = RowMap(contents.item_ids, catalogue)
         self.features = CandidateFeatures(catalogue, CandidateTables.from_json(contents.encodings, contents.item_ids))
         self.content = ContentIndex(contents, catalogue, self.rows)
-        self.history_sources = _history_sources(bundle)
+        self.history_sources = history_sources(contents, bundle.session)
         rows_of_categories = {name: place + 1 for place, name in enumerate(contents.categories)}
         self.popularity = PopularitySource(contents.popularity, rows_of_categories)
         self.fusion_names = (*source_names(HISTORY_SOURCES), "content", *self.features.names)
@@ -130,11 +127,11 @@ class Recommender:
         return self.fusion_for(scored).score(candidates.matrix_CF)
 
     def because(self, scored: Scored, source: str, row_C: IntArray) -> IntArray:
-        """Return for each row the history item (its row) that spoke most for it in a neighbour source, else -1."""
-        neighbours = self.history_sources[source]
-        if not isinstance(neighbours, NeighbourSource):
+        """Return for each row the history item (its row) that spoke most for it in a source of votes, else -1."""
+        voting = self.history_sources[source]
+        if not isinstance(voting, NeighbourSource | TransitionSource):
             return np.full(len(row_C), -1, np.int32)
-        code_C = neighbours.because(scored.history, self.rows.code_of_row_N[row_C])
+        code_C = voting.because(scored.history, self.rows.code_of_row_N[row_C])
         return np.where(code_C >= 0, self.rows.row_of_code_V[code_C], -1).astype(np.int32)
 
     def similar(self, row: int, kind: str, limit: int) -> tuple[IntArray, FloatArray]:
@@ -146,27 +143,12 @@ class Recommender:
         self.rows.extend()
         if kind == "looks_like":
             return self.content.nearest(row, limit)
-        source = self.history_sources["item_cf" if kind == "similar" else "co_visitation"]
         code = int(self.rows.code_of_row_N[row])
-        if code < 0 or not isinstance(source, NeighbourSource):
+        if code < 0:
             return self.content.nearest(row, limit)
-        near_code, weight = source.similar(code)
+        table = self.contents.item_cf if kind == "similar" else self.contents.co_visitation
+        near_code, weight = similar(table, code)
         near = self.rows.row_of_code_V[near_code]
         known = near >= 0
         rows, weights = near[known][:limit], weight[known][:limit]
         return (rows, weights) if len(rows) or kind != "similar" else self.content.nearest(row, limit)
-
-
-def _history_sources(
-    bundle: Bundle,
-) -> dict[str, SequenceSource | NeighbourSource | UserCfSource | SvdSource | RepeatSource]:
-    contents: BundleContents = bundle.contents
-    sources = (
-        SequenceSource(bundle.session, contents.item_VD, contents.max_length),
-        NeighbourSource("item_cf", contents.item_cf),
-        NeighbourSource("co_visitation", contents.co_visitation),
-        UserCfSource(contents.samples),
-        SvdSource(contents.svd),
-        RepeatSource(),
-    )
-    return {source.name: source for source in sources}

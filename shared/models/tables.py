@@ -40,6 +40,14 @@ class ItemNeighbours(Table):
 
 
 @dataclass(frozen=True)
+class Transitions(ItemNeighbours):
+    """For each item the items that come after it, and for how long it speaks of what comes next."""
+
+    vote_S: FloatArray
+    """weight of an item by how many steps ago it came; older ones have none"""
+
+
+@dataclass(frozen=True)
 class SvdFactors(Table):
     """Item factors of the interaction matrix: scores = (history @ factors) @ factors.T."""
 

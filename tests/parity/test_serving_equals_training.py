@@ -35,7 +35,8 @@ from shared.features.candidates import Query
 from shared.features.catalogue import Catalogue
 from shared.features.context import context_features
 from shared.models.encoder import EncoderConfig
-from shared.models.recommender import HISTORY_SOURCES, Recommender
+from shared.models.recommender import Recommender
+from shared.models.sources.history import HISTORY_SOURCES
 from shared.models.tensors import collate
 from shared.service.settings import Settings
 from shared.storage.relational.catalogue import load_all, upsert_items

@@ -1,6 +1,6 @@
 """Sequential EASE: the linear model that best tells a shopper's next items from their last ones, in closed form.
 
-Called by   benchmarks/quality (a part of the row fused)
+Called by   tables.py (the product), and by way of it the row fused of benchmarks/quality
 Regression  ridge: at every step of every shopper, x holds the items of this step and of those before, each
             `past_decay` lighter than the one after it; y the items of the next `ahead` steps, alike lighter by
             `ahead_decay`.
@@ -10,18 +10,19 @@ Source      session-aware linear item-item models (SLIT of Choi et al., 2021)
 Dimensions  G steps, V items, M items that take part, K neighbours
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
 
 from services.training.collaborative.ease import EaseConfig, inverse_gram, keep_heaviest, mean_row, most_weighted
-from services.training.collaborative.transitions import TransitionConfig, count_pairs, find_steps
+from services.training.collaborative.transitions import TransitionConfig, count_pairs, find_steps, with_votes
 from services.training.examples.sequences import Sequences
 from shared.features.events import FloatArray
-from shared.models.tables import ItemNeighbours
+from shared.models.tables import Transitions
 
 COLUMNS_AT_A_TIME = 1024
+EASE = EaseConfig(penalty=0.1, max_items=8000)
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,10 @@ class SequentialEaseConfig:
     past_decay: float = 0.7
     ahead: int = 5
     ahead_decay: float = 0.5
-    ease: EaseConfig = field(default_factory=EaseConfig)
+    ease: EaseConfig = EASE
 
 
-def fit_sequential_ease(sequences: Sequences, num_items: int, config: SequentialEaseConfig) -> ItemNeighbours:
+def fit_sequential_ease(sequences: Sequences, num_items: int, config: SequentialEaseConfig) -> Transitions:
     """Return for each item the items that it speaks for, or against, most."""
     steps = find_steps(sequences, num_items)
     code_M = most_weighted(steps.item_GV, config.ease.max_items)
@@ -45,7 +46,8 @@ def fit_sequential_ease(sequences: Sequences, num_items: int, config: Sequential
     after = TransitionConfig(window=config.ahead, decay=config.ahead_decay)
     next_GM = sp.csr_array(count_pairs(steps.user_G, after) @ item_GM)
     weight_MM = _solve(past_GM.astype(np.float32), next_GM.astype(np.float32), config.ease.penalty)
-    return keep_heaviest(weight_MM, code_M, num_items, config.ease.neighbours)
+    near = keep_heaviest(weight_MM, code_M, num_items, config.ease.neighbours)
+    return with_votes(near, config.past, config.past_decay)
 
 
 def _solve(past_GM: sp.csr_array, next_GM: sp.csr_array, penalty: float) -> FloatArray:

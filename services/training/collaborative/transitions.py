@@ -7,11 +7,12 @@ Weight      decay^(gap - 1) for each pair `gap` steps apart, at most `window`; w
             other way round, too, at that share; with `together`, so do pairs within one step. A pair of baskets is
             shared out among its pairs of items, so that a basket of fifty does not outvote fifty shoppers. Then
             / ((pairs from the item + shrinkage)^from_power × (pairs to the item + shrinkage)^to_power)
+Votes       how long an item speaks of what comes next: for `votes` steps, each `vote_decay` lighter than the one after
 Source      item-to-item transitions and sequence-aware nearest neighbours (Ludewig and Jannach, 2018)
 Dimensions  G steps, V items, P pairs of steps
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,7 +21,7 @@ from services.training.collaborative.top_k import top_k_product
 from services.training.examples.event_log import group_starts
 from services.training.examples.sequences import Sequences
 from shared.features.events import FloatArray, LongArray
-from shared.models.tables import ItemNeighbours
+from shared.models.tables import ItemNeighbours, Transitions
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,18 @@ class TransitionConfig:
     from_power: float = 0.5
     to_power: float = 0.25
     shrinkage: float = 1.0
+    votes: int = 10
+    vote_decay: float = 0.6
 
     def __post_init__(self) -> None:
         if self.window < 1 or not 0 < self.decay <= 1:
             raise ValueError(f"transitions need a window of at least 1 and a decay in (0, 1], not {self}")
 
 
-MARKOV = TransitionConfig(window=1, from_power=1.0, to_power=0.0)
+MARKOV = TransitionConfig(window=1, from_power=1.0, to_power=0.0, votes=1)
+"""the chance of each item to come next, shrunk towards 0 where little was seen"""
+BOTH_WAYS = TransitionConfig(backward=1.0, together=1.0, votes=50, vote_decay=0.9)
+"""what is near in time, before or after, read with a long memory"""
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class Steps:
     user_G: LongArray
 
 
-def fit_transitions(sequences: Sequences, num_items: int, config: TransitionConfig, threads: int = 1) -> ItemNeighbours:
+def fit_transitions(sequences: Sequences, num_items: int, config: TransitionConfig, threads: int = 1) -> Transitions:
     """Return the items that most follow each item."""
     steps = find_steps(sequences, num_items)
     share_GV = sp.csr_array(sp.diags_array(1 / np.sqrt(np.diff(steps.item_GV.indptr))) @ steps.item_GV)
@@ -66,12 +72,13 @@ def fit_transitions(sequences: Sequences, num_items: int, config: TransitionConf
         return product_E * from_V[row_E] * to_V[column_E]
 
     follow_GV = sp.csr_array(pair_GG @ share_GV)
-    return top_k_product(sp.csr_array(share_GV.T), follow_GV, config.neighbours, relative, threads)
+    near = top_k_product(sp.csr_array(share_GV.T), follow_GV, config.neighbours, relative, threads)
+    return with_votes(near, config.votes, config.vote_decay)
 
 
-def fit_markov(sequences: Sequences, num_items: int, neighbours: int, threads: int = 1) -> ItemNeighbours:
-    """Return the chance of each item to come next, shrunk towards 0 where little was seen."""
-    return fit_transitions(sequences, num_items, replace(MARKOV, neighbours=neighbours), threads)
+def with_votes(near: ItemNeighbours, votes: int, decay: float) -> Transitions:
+    """Return neighbours that are voted for by the items of the last steps."""
+    return Transitions(near.neighbour_VK, near.weight_VK, (decay ** np.arange(votes)).astype(np.float32))
 
 
 def find_steps(sequences: Sequences, num_items: int) -> Steps:

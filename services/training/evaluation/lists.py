@@ -12,7 +12,8 @@ import numpy as np
 
 from services.training.evaluation.metrics import Ranks, middle_ranks
 from shared.features.events import FloatArray, IntArray
-from shared.models.recommender import HISTORY_SOURCES, Recommender, Scored
+from shared.models.recommender import Recommender, Scored
+from shared.models.sources.history import HISTORY_SOURCES
 from shared.models.sources.scores import DenseScores, PositiveScores, SourceScores, SparseScores, best_first
 from shared.models.tensors import BoolArray
 

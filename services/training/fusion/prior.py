@@ -15,13 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.models.columns import source_names
-from shared.models.recommender import HISTORY_SOURCES
+from shared.models.sources.history import HISTORY_SOURCES
 
-TRANSITION_SOURCES = ("markov", "item_knn", "item_knn_both", "sequential_ease")
-"""sources that are measured beside those of the recommender (benchmarks/quality)"""
 NEVER_AGAINST = (
     *source_names(HISTORY_SOURCES),
-    *source_names(TRANSITION_SOURCES),
     "content",
     "repeat_count",
     "repeat_recency",

@@ -12,7 +12,19 @@ import pytest
 import safetensors.numpy
 
 from shared.features.registry import schema_hash
-from shared.models.bundle import ENCODER, GOLDEN, ITEM_TABLE, MANIFEST, TABLES, BundleError, load_bundle, write_bundle
+from shared.models.bundle import (
+    ENCODER,
+    FORMAT,
+    GOLDEN,
+    ITEM_TABLE,
+    MANIFEST,
+    TABLE_TYPES,
+    TABLES,
+    BundleError,
+    load_bundle,
+    write_bundle,
+)
+from shared.models.tables import Transitions
 from tests.tiny_bundle import fusion, tiny_contents
 
 
@@ -35,7 +47,11 @@ def test_both_fusions_and_every_table_survive_the_folder(tmp_path: Path) -> None
     loaded = load_bundle(tmp_path / "bundle", schema_hash(), version).contents
     assert loaded.item_ids == contents.item_ids
     assert np.array_equal(loaded.item_VD, contents.item_VD)
-    assert np.array_equal(loaded.item_cf.neighbour_VK, contents.item_cf.neighbour_VK)
+    for prefix in TABLE_TYPES:
+        stored = getattr(contents, prefix).to_arrays(prefix)
+        read = getattr(loaded, prefix).to_arrays(prefix)
+        assert stored.keys() == read.keys()
+        assert all(np.array_equal(stored[name], read[name]) for name in stored)
     assert np.array_equal(loaded.fusion.weight_F, contents.fusion.weight_F)
     assert np.array_equal(loaded.stranger_fusion.weight_F, contents.stranger_fusion.weight_F)
 
@@ -60,6 +76,15 @@ def test_a_missing_file_a_foreign_version_and_other_features_are_named(folder: P
     assert refusal(folder) == "missing"
     (folder / MANIFEST).unlink()
     assert refusal(folder) == "missing"
+
+
+def test_a_bundle_of_an_older_format_is_refused_and_both_formats_are_named(folder: Path) -> None:
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    (folder / MANIFEST).write_text(json.dumps({**manifest, "format": FORMAT - 1}))
+    with pytest.raises(BundleError, match=f"of format {FORMAT - 1}, not {FORMAT}"):
+        load_bundle(folder, schema_hash())
+    (folder / MANIFEST).write_text("[]")
+    assert refusal(folder) == "manifest"
 
 
 class Canary:
@@ -95,6 +120,14 @@ def test_numbers_that_are_none_are_refused_although_their_hash_is_right(folder: 
     safetensors.numpy.save_file(arrays, folder / TABLES)
     sign_again(folder, TABLES)
     assert refusal(folder) == "values"
+
+
+def test_a_table_of_another_number_of_items_is_refused_and_named(tmp_path: Path) -> None:
+    contents = tiny_contents()
+    short = Transitions(contents.markov.neighbour_VK[1:], contents.markov.weight_VK[1:], contents.markov.vote_S)
+    write_bundle(replace(contents, markov=short), tmp_path / "bundle")
+    with pytest.raises(BundleError, match="markov has 59 rows for 60 items"):
+        load_bundle(tmp_path / "bundle", schema_hash())
 
 
 def test_another_order_of_the_vocabulary_is_refused_although_its_hash_is_right(folder: Path) -> None:

@@ -12,6 +12,7 @@ from shared.contracts.events import EventType
 from shared.contracts.internal import Profile, RankReply
 from shared.contracts.recommendation import Reason
 from shared.features.catalogue import Catalogue
+from shared.models.sources.history import TRANSITION_SOURCES
 from tests.tiny_bundle import fusion
 from tests.tiny_shop import UNTIL
 from tests.unit.ranking.requests import Did, request, state
@@ -39,6 +40,16 @@ def test_item_cf_names_the_product_that_was_bought(ranker: Ranker, model: Servin
     assert first_reason(reply, "wine-fine-1") == Reason(
         code="because_you_bought", text="Because you bought Fine wine no. 0", because_item_id="wine-fine-0"
     )
+
+
+@pytest.mark.parametrize("source", TRANSITION_SOURCES)
+def test_what_came_next_names_a_product_that_was_bought_before_it(
+    ranker: Ranker, model: ServingModel, source: str
+) -> None:
+    reply = ranker.rank(weighted(model, **{source: 1}), request(Did("wine-fine-0"), num_items=60))
+    told = [item.reasons[0] for item in reply.items if source in item.sources]
+    assert {reason.because_item_id for reason in told if reason.code == "because_you_bought"} == {"wine-fine-0"}
+    assert told[0].text == "Because you bought Fine wine no. 0"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import pytest
 from services.training.fusion.examples import FusionExamples
 from services.training.fusion.fit import ConditionalLogit, fit_fusion
 from services.training.fusion.prior import WeightPrior
+from shared.models.columns import source_names
+from shared.models.sources.history import HISTORY_SOURCES
 
 
 def examples_of(names: tuple[str, ...], weight_F: list[float], questions: int = 800, seed: int = 0) -> FusionExamples:
@@ -30,6 +32,11 @@ def test_weights_that_made_the_choices_are_found_again() -> None:
 
 def test_a_source_never_counts_against_an_item_though_the_log_says_so() -> None:
     assert raw_weights(examples_of(("svd_log", "log_price"), [-1.0, 0.5]))["svd_log"] == 0
+
+
+@pytest.mark.parametrize("source", HISTORY_SOURCES)
+def test_every_source_of_the_recommender_has_its_sign(source: str) -> None:
+    assert (WeightPrior.of(source_names((source,))).least_F == 0).all()
 
 
 def test_what_the_log_cannot_teach_keeps_its_prior() -> None:

@@ -27,7 +27,8 @@ from shared.features.registry import schema_hash
 from shared.features.user import NO_FEATURES, UserFeatures
 from shared.models.bundle import load_bundle, write_bundle
 from shared.models.encoder import EncoderConfig
-from shared.models.recommender import HISTORY_SOURCES, Recommender
+from shared.models.recommender import Recommender
+from shared.models.sources.history import HISTORY_SOURCES
 from tests.tiny_shop import SHOPPERS, UNTIL_MS, tiny_items, tiny_log
 
 CONFIG = TrainingConfig(

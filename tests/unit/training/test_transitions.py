@@ -1,12 +1,14 @@
 """Markov and sequential item-kNN: what is counted, and what the serving source makes of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from services.training.collaborative.transitions import TransitionConfig, count_pairs, fit_markov, fit_transitions
+from services.training.collaborative.transitions import MARKOV, TransitionConfig, count_pairs, fit_transitions
 from services.training.examples.sequences import Sequences, build_sequences
-from shared.models.sources.transitions import TransitionSource
-from shared.models.tables import ItemNeighbours
+from shared.models.sources.transitions import MAX_VOTES, TransitionSource
+from shared.models.tables import ItemNeighbours, Transitions
 from shared.models.tensors import History
 from tests.unit.training.small_logs import every_row, log_of, random_log
 
@@ -26,9 +28,11 @@ def dense(table: ItemNeighbours, items: int) -> np.ndarray:  # type: ignore[type
 
 
 def test_markov_is_the_shrunk_share_of_each_next_item() -> None:
-    table = fit_markov(sequences_of([(1, 0), (2, 1), (3, 0), (4, 1)], [(1, 0), (2, 2)], items=3), 3, neighbours=2)
+    sequences = sequences_of([(1, 0), (2, 1), (3, 0), (4, 1)], [(1, 0), (2, 2)], items=3)
+    table = fit_transitions(sequences, 3, replace(MARKOV, neighbours=2))
     assert table.neighbour_VK.tolist() == [[1, 2], [0, -1], [-1, -1]]
     assert np.allclose(table.weight_VK, [[2 / 4, 1 / 4], [1 / 2, 0], [0, 0]])
+    assert table.vote_S.tolist() == [1]
 
 
 def test_pairs_count_less_with_every_step_and_not_beyond_the_window_or_the_shopper() -> None:
@@ -62,7 +66,7 @@ def test_pairs_are_those_of_plain_loops_over_baskets() -> None:
 
 def test_steps_without_a_neighbour_make_no_pairs() -> None:
     assert count_pairs(np.array([0, 1, 2]), PLAIN).nnz == 0
-    assert (fit_markov(sequences_of([], items=3), 3, neighbours=2).neighbour_VK == -1).all()
+    assert (fit_transitions(sequences_of([], items=3), 3, MARKOV).neighbour_VK == -1).all()
 
 
 @pytest.mark.parametrize("values", [{"window": 0}, {"decay": 0.0}, {"decay": 1.5}])
@@ -71,9 +75,11 @@ def test_a_window_or_decay_that_means_nothing_is_refused(values: dict[str, float
         TransitionConfig(**values)  # type: ignore[arg-type]
 
 
-TABLE = ItemNeighbours(
-    np.array([[1, 2], [2, -1], [3, 0], [0, -1]], np.int32), np.array([[0.5, 0.25], [1, 0], [0.5, 0.5], [1, 0]])
-)
+def voted(*vote_S: float) -> TransitionSource:
+    """Return a source of four items whose last steps have these votes."""
+    neighbour_VK = np.array([[1, 2], [2, -1], [3, 0], [0, -1]], np.int32)
+    weight_VK = np.array([[0.5, 0.25], [1, 0], [0.5, 0.5], [1, 0]], np.float32)
+    return TransitionSource("item_knn", Transitions(neighbour_VK, weight_VK, np.array(vote_S, np.float32)))
 
 
 def history_of(*events: tuple[int, int]) -> History:
@@ -83,17 +89,29 @@ def history_of(*events: tuple[int, int]) -> History:
 
 
 def test_the_newest_step_votes_most_and_a_basket_is_one_step() -> None:
-    scores = TransitionSource("item_knn", TABLE, steps=2, decay=0.5).scores(history_of((1, 3), (2, 0), (3, 1), (3, 2)))
+    scores = voted(1, 0.5).scores(history_of((1, 3), (2, 0), (3, 1), (3, 2)))
     assert scores.top(10, None).tolist() == [2, 0, 3, 1]
     assert np.allclose(scores.at(np.arange(4, dtype=np.int32)), [0.5, 0.25, 1 + 0.125, 0.5])
 
 
 def test_an_item_that_came_twice_votes_once_at_its_newest() -> None:
-    source = TransitionSource("item_knn", TABLE, steps=5, decay=0.5)
-    assert source.voters(history_of((1, 0), (2, 1), (3, 0))).score_C.tolist() == [1, 0.5]
+    assert voted(1, 0.5, 0.25).voters(history_of((1, 0), (2, 1), (3, 0))).score_C.tolist() == [1, 0.5]
+
+
+def test_only_the_newest_hundred_events_vote_and_those_beyond_the_steps_do_not() -> None:
+    long = history_of((1, 3), *((2, 0) for _ in range(MAX_VOTES - 1)), (3, 1))
+    assert voted(*np.ones(5)).voters(long).code_C.tolist() == [0, 1]
+    assert voted(1).voters(long).code_C.tolist() == [1]
+
+
+def test_the_item_named_is_the_one_whose_vote_weighed_most() -> None:
+    history, asked = history_of((1, 0), (2, 2), (3, 3)), np.array([0, 1, 2, 3], np.int32)
+    assert voted(1, 0.9, 0.8).because(history, asked).tolist() == [3, 0, 0, 2]
+    assert voted(1).because(history, asked).tolist() == [3, -1, -1, -1]
+    assert voted(1).because(history_of(), asked).tolist() == [-1] * 4
 
 
 def test_markov_asks_the_last_step_only_and_nothing_for_an_empty_history() -> None:
-    source = TransitionSource("markov", TABLE, steps=1, decay=1.0)
+    source = voted(1)
     assert source.scores(history_of((1, 0), (2, 1))).top(10, None).tolist() == [2]
     assert not len(source.scores(history_of()).top(10, None))
