@@ -1,4 +1,4 @@
-"""One answered list: how it is shown to the shop, kept in the cache, and remembered as an impression.
+"""One answered list: how it is shown to the shop and kept in the cache.
 
 Called by   services/gateway/recommend.py, similar.py, batch.py, routes.py
 Values      `items` are the places of the list as JSON values without their rank; shaped as the request asked
@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.contracts.impressions import Impression
-from shared.contracts.recommendation import Context, DegradedReason, ReturnShape, ServedFrom
+from shared.contracts.recommendation import DegradedReason, ReturnShape, ServedFrom
 from shared.service.clock import iso_of
 
 NO_COUNTS: Mapping[str, Any] = {"retrieved": 0, "removed": {}, "ranked": 0}
@@ -58,32 +57,6 @@ class Answer:
             "expires_at": iso_of(self.as_of_ms + ttl_ms),
         }
         return document if self.trace is None else {**document, "trace": self.trace}
-
-
-@dataclass(frozen=True)
-class Shown:
-    """An answer that has been given, to whom and where."""
-
-    answer: Answer
-    user_key: str
-    context: Context | None
-
-    def impression(self) -> Impression:
-        """Return what training and attribution need to know of it."""
-        answer = self.answer
-        return Impression(
-            recommendation_id=answer.recommendation_id,
-            made_at_ms=answer.as_of_ms,
-            user_key=self.user_key,
-            scenario=answer.scenario,
-            item_ids=[str(place["item_id"]) for place in answer.items],
-            scores=[place["score"] for place in answer.items],
-            context=self.context.model_dump(mode="json", exclude_defaults=True) if self.context else None,
-            model_version=answer.model["version"] if answer.model else None,
-            arms=dict(answer.arms),
-            served_from=answer.served_from.value,
-            degraded_reason=answer.reason.value,
-        )
 
 
 def shaped(ranked: list[dict[str, Any]], shape: ReturnShape) -> Places:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from services.gateway.after_answer import AfterAnswer
-from services.gateway.answer import Shown
 from services.gateway.batch import RecommendBatch
 from services.gateway.change_follower import ChangeFollower
 from services.gateway.clients import FeatureClient, RankingClient
@@ -29,6 +28,7 @@ from services.gateway.recommend import Recommend, Rungs
 from services.gateway.routes import Gateway
 from services.gateway.serving_model import ServingModel
 from services.gateway.showing import Showing
+from services.gateway.shown import FeaturesRead, Shown
 from services.gateway.similar import Similar
 from shared.resilience.circuit_breaker import CircuitBreaker
 from shared.resilience.concurrency_limit import ConcurrencyLimit
@@ -121,8 +121,9 @@ def _gateway(settings: Settings, outside: Outside, parts: _Shared) -> Gateway:
     live = PersonalList(feature, ranking, ConcurrencyLimit(slots), parts.model, metrics)
     ttl_ms = settings.cache_ttl_s * 1000
     rungs = Rungs(parts.store, live, memory, parts.changes)
-    recommend = Recommend(rungs, budgets, ttl_ms, clock, ZoneInfo(settings.timezone), parts.keeps)
-    showing = Showing(metrics, parts.impressions)
+    zone = ZoneInfo(settings.timezone)
+    recommend = Recommend(rungs, budgets, ttl_ms, clock, zone, parts.keeps)
+    showing = Showing(metrics, parts.impressions, FeaturesRead.of(zone))
     return Gateway(
         recommend=recommend,
         batch=RecommendBatch(recommend, showing),

@@ -275,9 +275,12 @@ async def test_impressions_reach_their_table_once(
         recommendation_id="r1",
         made_at_ms=1_790_000_000_000,
         user_key="u:1",
+        session_id="s1",
         scenario="home",
         item_ids=["shoe", "hat"],
         scores=[2.0, 1.0],
+        propensities=[1.0, 1.0],
+        features={"schema": "abc", "context": {"hour": 9}},
         served_from="live",
         degraded_reason="none",
     )
@@ -286,7 +289,8 @@ async def test_impressions_reach_their_table_once(
     await client.aclose()
     workers["impressions"].turn()
     with engine.connect() as connection:
-        assert connection.execute(text("SELECT item_ids FROM impressions")).scalars().all() == [["shoe", "hat"]]
+        (row,) = connection.execute(text("SELECT item_ids, propensities, session_id, features FROM impressions")).all()
+    assert tuple(row) == (["shoe", "hat"], [1.0, 1.0], "s1", {"schema": "abc", "context": {"hour": 9}})
     assert figure(metrics, "inserted_total", "impressions") == 1.0
     with sync_client(stores.stream_url) as sync:
         assert sync.xpending(f"{NAMESPACE}:impressions", "ingest")["pending"] == 0

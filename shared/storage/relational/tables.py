@@ -94,6 +94,7 @@ impressions = Table(
     _required("arms", Json, server_default=NO_VALUES),
     _required("served_from", Text),
     _required("degraded_reason", Text),
+    Column("session_id", Key),
     Index("impressions_by_user", "user_key", text("made_at DESC")),
     postgresql_partition_by="RANGE (made_at)",
 )

@@ -4,6 +4,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from shared.features.registry import schema_hash
 from shared.service.http_client import Reply
 from shared.service.problems import ProblemError
 from tests.fakes import START_MS, json_of
@@ -199,6 +200,30 @@ async def test_impressions_are_written_after_the_answer_and_not_for_a_dry_run(ri
     assert impression.item_ids == ["item-1", "item-2"]
     assert impression.context == {"page": "cart"}
     assert impression.model_version == "v1"
+
+
+async def test_an_impression_says_what_the_model_read_and_how_certain_each_place_was(rig: Rig) -> None:
+    async with rig.started() as gateway:
+        await gateway.recommend(num_items=2, session_id="s1", context={"device": "Phone", "store": "7"})
+        await gateway.recommend(num_items=2)
+    with_context, without = rig.impressions.impressions
+    assert (with_context.session_id, without.session_id) == ("s1", None)
+    assert with_context.propensities == [1.0, 1.0]
+    assert with_context.features is not None
+    assert with_context.features["schema"] == schema_hash()
+    read = with_context.features["context"]
+    assert (read["device"], read["store"]) == ("phone", "7")  # as features spell them, not as the shop wrote them
+    assert without.features is not None
+    assert set(without.features["context"]) == {"hour", "weekday", "season"}
+
+
+async def test_the_impression_of_a_popular_list_claims_no_features(rig: Rig) -> None:
+    rig.ranking.down = True
+    async with rig.started() as gateway:
+        await gateway.recommend(num_items=2)
+    (impression,) = rig.impressions.impressions
+    assert (impression.model_version, impression.features) == (None, None)
+    assert impression.propensities == [1.0, 1.0]
 
 
 async def test_impressions_that_cannot_be_written_are_dropped_and_counted(rig: Rig) -> None:
