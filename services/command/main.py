@@ -8,9 +8,16 @@ Quick       command modules import nothing heavy at their top, so that `aisle --
 
 import typer
 
-from services.command import demo_command, import_command, metrics_command, stack_command, train_command
+from services.command import (
+    demo_command,
+    import_command,
+    metrics_command,
+    simulate_command,
+    stack_command,
+    train_command,
+)
 
-COMMANDS = (stack_command, import_command, train_command, metrics_command, demo_command)
+COMMANDS = (stack_command, import_command, train_command, metrics_command, simulate_command, demo_command)
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -1,5 +1,7 @@
 """Read a JSON Lines file: one object a line. A column "a.b" is the field b of the object a.
 
+Events may be written as POST /events takes them: one with `items` becomes one row for each, as the gateway stores it.
+
 Called by   readers.py
 Errors      MalformedFileError with line and column of the character where a line stops being JSON
 """
@@ -48,7 +50,7 @@ def read_jsonl(path: Path, wanted: Collection[str]) -> RawTable:
 
 
 def _records(path: Path) -> Any:
-    """Yield line number and object; empty lines are skipped."""
+    """Yield line number and object, once for each of its `items`; empty lines are skipped."""
     with path.open("rb") as file:
         for line, ended in enumerate(file, start=1):
             raw = ended.strip(b"\r\n")
@@ -60,7 +62,20 @@ def _records(path: Path) -> Any:
                 raise MalformedFileError(path, "not JSON", line, error.colno) from None
             if not isinstance(record, dict):
                 raise MalformedFileError(path, "expected one JSON object a line", line, 1)
-            yield line, record
+            for row in _lines_of_event(record):
+                yield line, row
+
+
+def _lines_of_event(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return an event's lines, with the ids that services/gateway/event_batch.py gives them; else the record itself."""
+    entries = record.get("items")
+    if "item_id" in record or not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        return [record]
+    event = {name: value for name, value in record.items() if name != "items"}
+    rows = [event | entry for entry in entries]
+    if len(rows) > 1 and "event_id" in event:
+        rows = [row | {"event_id": f"{event['event_id']}#{number}"} for number, row in enumerate(rows, start=1)]
+    return rows or [record]
 
 
 def _nested(record: Any, parts: list[str]) -> Any:

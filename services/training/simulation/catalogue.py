@@ -66,6 +66,10 @@ class SimulatedCatalogue:
         words = (ADJECTIVES[item // 7 % len(ADJECTIVES)], nouns[item % len(nouns)])
         return f"{self.brand_names[self.brand_V[item]]} {' '.join(words)} {item % 89 + 10}"
 
+    def price(self, item: int) -> float:
+        """Return the price with its cents, without the digits that float32 adds."""
+        return round(float(self.price_V[item]), 2)
+
     def item_json(self, item: int) -> dict[str, Any]:
         """Return the product as POST /items takes it."""
         return {
@@ -73,10 +77,10 @@ class SimulatedCatalogue:
             "title": self.title(item),
             "categories": [CATEGORIES[self.category_V[item]]],
             "brand": self.brand_names[self.brand_V[item]],
-            "price": float(self.price_V[item]),
+            "price": self.price(item),
             "currency": CURRENCY,
             "stock": int(self.stock_V[item]),
-            "rating": float(self.rating_V[item]),
+            "rating": round(float(self.rating_V[item]), 1),
             "created_at": datetime.fromtimestamp(int(self.created_ms_V[item]) / 1000, UTC).isoformat(),
         }
 

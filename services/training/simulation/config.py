@@ -55,6 +55,11 @@ class SimulationConfig:
         """The first millisecond."""
         return int(self.starts_at.timestamp() * 1000)
 
+    @property
+    def name(self) -> str:
+        """Return what its identifiers begin with: another seed or start is another log."""
+        return f"sim{self.seed}-{self.starts_at:%Y%m%d}"
+
     def ending_at(self, moment: datetime) -> "SimulationConfig":
         """Return the shop whose last day is the day before `moment`."""
         midnight = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -1,6 +1,6 @@
 """The lists that the simulated shop shows, drawn at random with known chances: the policy that made the log.
 
-Called by   simulate.py
+Called by   simulate.py; live.py for what shoppers find by themselves
 Out         Lists with the propensity of each item at its place
 Policy      each place draws from a mixture: any item, a popular one, a popular one of a category that the shopper's age
             and gender like, a popular one of the category looked at last; what stands higher up is not drawn again
@@ -23,6 +23,8 @@ SHARES = (0.2, 0.35, 0.25, 0.2)
 """of the parts of the mixture; without a product viewed before, the last share goes to popular items"""
 DRAWS_PER_PLACE = 4
 NO_ITEM = -1
+INTENT_SHARE = 0.9
+"""of the products that a shopper looks at without a list, those of the category the session is for"""
 
 
 @dataclass(frozen=True)
@@ -51,16 +53,20 @@ class ListPolicy:
         liked_UC = np.exp(0.8 * shoppers.kind_taste_UC)
         self._liked_UC = liked_UC / liked_UC.sum(axis=1, keepdims=True)
 
-    def popular_in(self, category_E: IntArray, rng: np.random.Generator) -> IntArray:
+    def found(self, intent_E: IntArray, rng: np.random.Generator) -> IntArray:
+        """Draw the product that a shopper who is after a category looks at without any list."""
+        intended_E = rng.random(len(intent_E)) < INTENT_SHARE
+        popular_E = self._popular_in(intent_E, rng)
+        return np.where(intended_E, popular_E, rng.integers(0, len(self._catalogue), len(intent_E))).astype(np.int32)
+
+    def _popular_in(self, category_E: IntArray, rng: np.random.Generator) -> IntArray:
         """Draw an item of each category by its popularity."""
-        low_E, high_E = (self._cumulated_V1[self._start_C1[category_E + more]] for more in (0, 1))
-        item_E = (
-            np.searchsorted(self._cumulated_V1, low_E + rng.random(category_E.shape) * (high_E - low_E), "right") - 1
-        )
-        # Rounding may lead one item beside the category.
-        first_E, last_E = self._start_C1[category_E], self._start_C1[category_E + 1] - 1
-        inside_E: IntArray = np.clip(item_E, first_E, last_E).astype(np.int32)
-        return inside_E
+        first_E, end_E = self._start_C1[category_E], self._start_C1[category_E + 1]
+        low_E, share_E = self._cumulated_V1[first_E], self._share_C[category_E]
+        item_E = np.searchsorted(self._cumulated_V1, low_E + rng.random(category_E.shape) * share_E, "right") - 1
+        # Rounding may lead one item beside the category. One without items leads to the item where it would stand.
+        inside_E: IntArray = np.clip(item_E, np.minimum(first_E, len(self._catalogue) - 1), np.maximum(end_E - 1, 0))
+        return inside_E.astype(np.int32)
 
     def draw(self, user_Q: IntArray, last_viewed_Q: IntArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
         """Return items and propensities [Q, K]; `last_viewed_Q` is a category, -1 when nothing was looked at."""
@@ -85,7 +91,7 @@ class ListPolicy:
         popular_QM = np.searchsorted(self._cumulated_V1, rng.random(size), "right") - 1
         popular_QM = np.minimum(popular_QM, len(self._catalogue) - 1)
         any_QM = rng.integers(0, len(self._catalogue), size)
-        inside_QM = self.popular_in(category_QM, rng)
+        inside_QM = self._popular_in(category_QM, rng)
         return np.select([part_QM == ANY, part_QM == POPULAR], [any_QM, popular_QM], inside_QM).astype(np.int32)
 
     def _propensities(

@@ -86,15 +86,15 @@ class SimulatedLog:
 
     def event_id(self, event: int) -> str:
         """Return the identifier of event number `event`; ascending with time."""
-        return f"sim{self.config.seed}-e{event:09d}"
+        return f"{self.config.name}-e{event:09d}"
 
     def recommendation_id(self, request: int) -> str:
         """Return the identifier of list number `request`."""
-        return f"sim{self.config.seed}-r{request:09d}"
+        return f"{self.config.name}-r{request:09d}"
 
     def session_id(self, session: int) -> str:
         """Return the identifier of session number `session`."""
-        return f"sim{self.config.seed}-s{session:09d}"
+        return f"{self.config.name}-s{session:09d}"
 
     def shop_files(self) -> ShopFiles:
         """Return events, items and profiles as any training source gives them."""

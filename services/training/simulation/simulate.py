@@ -27,8 +27,6 @@ LIST_AFTER_MS = 5_000
 SECOND_LIST_AFTER_MS = 180_000
 CLICK_AFTER_MS, CLICK_PER_PLACE_MS = 1_000, 2_000
 CART_AFTER_MS, PURCHASE_AFTER_MS = 20_000, 60_000
-INTENT_SHARE = 0.9
-"""of the products looked at that are of the category the session is for"""
 
 Columns = TypeVar("Columns", ImpressionColumns, EventColumns, Chances)
 
@@ -69,9 +67,7 @@ def _views(
     place_E = np.repeat(np.arange(len(session_Q)), num_Q)
     session_E = session_Q[place_E]
     number_E = (np.arange(len(place_E)) - np.repeat(np.cumsum(num_Q) - num_Q, num_Q)).astype(np.int32)
-    wanted_E = rng.random(len(place_E)) < INTENT_SHARE
-    intended_E = policy.popular_in(sessions.intent_S[session_E], rng)
-    item_E = np.where(wanted_E, intended_E, rng.integers(0, len(world.catalogue), len(place_E))).astype(np.int32)
+    item_E = policy.found(sessions.intent_S[session_E], rng)
     at_ms_E = sessions.start_ms_S[session_E] + number_E.astype(np.int64) * VIEW_EVERY_MS
     last_viewed_Q = np.full(len(session_Q), -1, np.int32)
     last_viewed_Q[place_E] = world.catalogue.category_V[item_E]  # the last one written stays

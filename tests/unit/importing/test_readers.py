@@ -57,6 +57,21 @@ def test_json_lines_are_read_with_nested_and_absent_fields(tmp_path: Path) -> No
     assert raw.lines_of([0, 1]) == [1, 3]
 
 
+def test_an_event_with_several_items_is_a_row_for_each_under_the_ids_that_the_gateway_gives(tmp_path: Path) -> None:
+    basket = '{"event_id": "e", "user_id": 1, "items": [{"item_id": 7, "price": 2.5}, {"item_id": 8, "quantity": 3}]}'
+    single = '{"event_id": "f", "user_id": 1, "items": [{"item_id": 9}]}'
+    path = written(tmp_path, "events.jsonl", f"{basket}\n{single}\n")
+    raw, _ = read_mapped(path, ColumnMapping("interactions", {"occurred_at": ("event_id",)}))
+    assert cells(raw) == {
+        "event_id": ["e#1", "e#2", "f"],
+        "user_id": [1, 1, 1],
+        "item_id": [7, 8, 9],
+        "price": [2.5, None, None],
+        "quantity": [None, 3, None],
+    }
+    assert raw.lines_of([0, 1, 2]) == [1, 1, 2]
+
+
 def test_a_mixed_json_column_becomes_text(tmp_path: Path) -> None:
     path = written(tmp_path, "items.jsonl", '{"item_id": 1}\n{"item_id": "a"}\n{"item_id": true}\n')
     assert cells(read(path)) == {"item_id": ["1", "a", "true"]}
