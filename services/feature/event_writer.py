@@ -8,7 +8,7 @@ Errors      pydantic.ValidationError for a payload that is not ours; STORES_DOWN
 """
 
 import time
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -27,6 +27,9 @@ MAX_HELD = 20_000
 SHOW_AGAIN_S = 1.0
 CONFLICT = "event_id_conflict: another event is stored under this id"
 
+CountActs = Callable[[Sequence[StoredEvent]], None]
+"""Hears of events that are new and visible; never raises (outcomes.py)."""
+
 log = structlog.get_logger()
 
 
@@ -43,9 +46,10 @@ class _Batch:
 class EventWriter:
     """Writes events. Belongs to one thread."""
 
-    def __init__(self, store: EventStore, figures: StreamFigures) -> None:
+    def __init__(self, store: EventStore, figures: StreamFigures, count_acts: CountActs) -> None:
         self._store = store
         self._figures = figures
+        self._count_acts = count_acts
         self._waiting: list[_Batch] = []
         self._show_due_s = 0.0
 
@@ -78,6 +82,7 @@ class EventWriter:
         shown, self._waiting = self._waiting, []
         for batch in shown:
             self._measure(batch.outcome.new)
+            self._count_acts(batch.outcome.new)
             for entry in batch.entries:
                 if entry.id in batch.refused:
                     stored.refused.append((entry, batch.refused[entry.id]))

@@ -22,6 +22,7 @@ import structlog
 from services.feature.event_store import EventStore
 from services.feature.event_writer import EventWriter
 from services.feature.impression_writer import ImpressionWriter
+from services.feature.outcomes import Outcomes
 from services.feature.stream_worker import BLOCK_MS, StreamWorker
 from services.feature.worker_endpoint import WorkerEndpoint
 from services.feature.worker_metrics import WorkerMetrics
@@ -43,7 +44,7 @@ WATCH_EVERY_S = 0.5
 log = structlog.get_logger()
 
 
-def make_workers(settings: Settings, metrics: WorkerMetrics, closing: ExitStack) -> dict[str, StreamWorker]:
+def make_workers(settings: Settings, service: ServiceMetrics, closing: ExitStack) -> dict[str, StreamWorker]:
     """Return the two workers by the name of their stream; `closing` ends their connections."""
     engine = make_engine(settings.database_url, pool_size=2)
     closing.callback(engine.dispose)
@@ -54,18 +55,19 @@ def make_workers(settings: Settings, metrics: WorkerMetrics, closing: ExitStack)
         closing.callback(client.close)
     # The same name after a restart, so that the group does not collect consumers that are no more.
     consumer = socket.gethostname()
+    metrics, outcomes = WorkerMetrics(service), Outcomes(service, engine)
     event_figures, impression_figures = metrics.of("events"), metrics.of("impressions")
     store = EventStore(engine, OnlineStateWriter(cache, settings.namespace))
     return {
         "events": StreamWorker(
             event_reader(events, settings.namespace, settings.event_shards),
-            EventWriter(store, event_figures),
+            EventWriter(store, event_figures, outcomes.count_acts),
             consumer,
             event_figures,
         ),
         "impressions": StreamWorker(
             impression_reader(impressions, settings.namespace),
-            ImpressionWriter(engine, impression_figures),
+            ImpressionWriter(engine, impression_figures, outcomes.count_lists),
             consumer,
             impression_figures,
         ),
@@ -100,7 +102,7 @@ def main() -> int:
         signal.signal(wanted, stop)
     service = ServiceMetrics(NAME)
     with ExitStack() as closing:
-        workers = make_workers(settings, WorkerMetrics(service), closing)
+        workers = make_workers(settings, service, closing)
         _open_endpoint(settings, service, lambda: _turning(workers), closing)
         log.info("ingest_started", shards=settings.event_shards)
         clean = run_until(workers, stopping)

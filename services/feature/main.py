@@ -18,6 +18,8 @@ from fastapi import FastAPI
 from services.feature.catalogue import ShopCatalogue
 from services.feature.event_store import EventStore
 from services.feature.lists import ListsJob
+from services.feature.metrics import FeatureMetrics
+from services.feature.parity import ParityCheck
 from services.feature.routes import (
     Feature,
     account_routes,
@@ -99,10 +101,12 @@ def compose(settings: Settings, metrics: ServiceMetrics, closing: AsyncExitStack
         closing.push_async_callback(client.aclose)
 
     live = LiveCatalogue(engine, ChangeStream(follow, namespace))
+    breaker = CircuitBreaker()
+    metrics.watch_breaker("online_state", breaker)
+    figures = FeatureMetrics(metrics, lambda: len(live.catalogue))
+    parity = ParityCheck(OnlineStateReader(cache, namespace), histories, figures.parity_checks)
     feature = Feature(
-        states=UserStates(
-            OnlineStateReader(fast_cache, namespace), histories, lambda: live.catalogue, CircuitBreaker()
-        ),
+        states=UserStates(OnlineStateReader(fast_cache, namespace), histories, lambda: live.catalogue, breaker),
         events=EventStore(engine, OnlineStateWriter(thread_cache, namespace)),
         catalogue=ShopCatalogue(engine, ChangeStream(stream, namespace)),
         accounts=Accounts(
@@ -114,7 +118,8 @@ def compose(settings: Settings, metrics: ServiceMetrics, closing: AsyncExitStack
         live=live,
         clock=clock,
         timeout_ms=settings.feature_timeout_ms,
-        states_read=metrics.counter("states_read_total", "States read, by where they came from", ("origin",)),
+        states_read=figures.states_read,
+        parity=parity,
     )
     lists = ListsJob(
         engine, ListsStore(cache, namespace), lambda: live.catalogue, clock, every_s=settings.lists_refresh_s
@@ -137,7 +142,8 @@ def _lifespan(parts: Parts, closing: AsyncExitStack) -> Lifespan:
                 gc.freeze()
                 await parts.lists.keep_fresh()
 
-            async with running(lists=lists, news=parts.feature.catalogue.tell_what_is_owed):
+            news, parity = parts.feature.catalogue.tell_what_is_owed, parts.feature.parity.run
+            async with running(lists=lists, news=news, parity=parity):
                 yield
             loading.cancel()
             await asyncio.gather(loading, return_exceptions=True)

@@ -19,6 +19,7 @@ from starlette.responses import Response, StreamingResponse
 from services.feature.catalogue import ShopCatalogue, UnknownItemError, catalogue_item, public_item
 from services.feature.event_store import EventStore
 from services.feature.human_view import human_view
+from services.feature.parity import ParityCheck
 from services.feature.stores import STORES_DOWN
 from services.feature.user_state import Origin, StateUnavailableError, UserStates
 from services.feature.users import Accounts, TooManyExportsError, UnknownUserError
@@ -71,6 +72,7 @@ class Feature:
     """of a state, for callers that send no deadline"""
     states_read: Counter
     """by origin"""
+    parity: ParityCheck
 
     async def state(self, key: str, as_of_ms: int) -> tuple[UserState, Origin]:
         """Return a state, once there is a catalogue to compute its features with."""
@@ -78,6 +80,8 @@ class Feature:
             raise unavailable("the catalogue has not been read yet")
         state, origin = await self.states.state(key, as_of_ms)
         self.states_read.labels(origin.value).inc()
+        if origin is Origin.ONLINE:
+            self.parity.note(key)
         return state, origin
 
 

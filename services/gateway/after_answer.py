@@ -35,6 +35,7 @@ class AfterAnswer(Generic[T]):
         self._deliver = deliver
         self._metrics = metrics
         self._queue: asyncio.Queue[T] = asyncio.Queue(capacity)
+        metrics.watch_queue(kind, self._queue.qsize)
 
     def put(self, entry: T) -> None:
         """Leave something to be written soon; never waits."""

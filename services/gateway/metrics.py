@@ -4,11 +4,11 @@ Called by   services/gateway (every use case gets the one object made in main.py
 Labels      closed sets; a scenario outside KNOWN_SCENARIOS counts as "other"
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
-from shared.resilience.circuit_breaker import BreakerState, CircuitBreaker
+from shared.resilience.circuit_breaker import CircuitBreaker
 from shared.service.metrics import ServiceMetrics
 
 LIST_NAMES = ("popular", "trending", "new")
@@ -16,7 +16,6 @@ KNOWN_SCENARIOS = frozenset(
     {"home", "product", "category", "cart", "checkout", "search", "email", "similar", *LIST_NAMES}
 )
 STAGES = ("cache", "feature", "ranking", "serialise")
-BREAKER_VALUES = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 
 
 class GatewayMetrics:
@@ -32,12 +31,15 @@ class GatewayMetrics:
         self._events = metrics.counter("events_total", "Events by what became of them", ("result",))
         self._dropped = metrics.counter("after_answer_dropped_total", "Writes after the answer, lost", ("kind",))
         self._calls = metrics.counter("dependency_calls_total", "Calls by outcome", ("dependency", "outcome"))
-        self._breakers = metrics.gauge("breaker_state", "0 closed, 1 half open, 2 open", ("dependency",))
+        self._seconds = metrics.histogram("recommend_seconds", "Time to make a list", ("served_from",))
+        self._queued = metrics.gauge("after_answer_queued", "Writes that wait behind the answers", ("kind",))
+        self._service = metrics
 
-    def count_list(self, scenario: str, served_from: str, degraded_reason: str) -> None:
+    def count_list(self, scenario: str, served_from: str, degraded_reason: str, took_ms: float) -> None:
         """Count one answered list."""
         bounded = scenario if scenario in KNOWN_SCENARIOS else "other"
         self._recommend.labels(bounded, served_from, degraded_reason).inc()
+        self._seconds.labels(served_from).observe(took_ms / 1000)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -65,6 +67,10 @@ class GatewayMetrics:
         """Count one attempt: ok, error, timeout, shed, refused (by the breaker), saturated, retried."""
         self._calls.labels(dependency, outcome).inc()
 
+    def watch_queue(self, kind: str, length: Callable[[], int]) -> None:
+        """Show how many writes wait, read when the metrics are scraped."""
+        self._queued.labels(kind).set_function(length)
+
     def watch_breaker(self, dependency: str, breaker: CircuitBreaker) -> None:
         """Show a breaker's state, read when the metrics are scraped."""
-        self._breakers.labels(dependency).set_function(lambda: BREAKER_VALUES[breaker.state])
+        self._service.watch_breaker(dependency, breaker)

@@ -39,5 +39,5 @@ class Showing:
             self._impressions.put(shown)
 
     def _document(self, answer: Answer, took_ms: float) -> dict[str, Any]:
-        self._metrics.count_list(answer.scenario, answer.served_from.value, answer.reason.value)
+        self._metrics.count_list(answer.scenario, answer.served_from.value, answer.reason.value, took_ms)
         return answer.document(took_ms)

@@ -35,6 +35,7 @@ class Admission:
         self._queued = 0
         self.expected_ms = FIRST_GUESS_MS
         """moving mean of what one computation takes"""
+        metrics.queued.set_function(lambda: self._queued)
 
     @asynccontextmanager
     async def turn(self, deadline: Deadline) -> AsyncIterator[None]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from shared.service.metrics import ServiceMetrics
 
-STAGES = ("encode", "retrieve", "filter", "fuse", "reply")
+STAGES = ("encode", "retrieve", "filter", "fuse", "rerank", "reply")
 STAGE_BUCKETS_S = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1)
 CANDIDATE_BUCKETS = (0, 1, 5, 10, 20, 50, 100, 200, 500, 1000)
 LOAD_BUCKETS_S = (0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 30)
@@ -48,6 +48,10 @@ class RankingMetrics:
         self.age_s = service.gauge("model_age_seconds", "Time since the end of the model's training data")
         self.loads = service.counter("model_loads_total", "Models that were loaded and serve or served")
         self.load_failures = service.counter("model_load_failures_total", "Models that were refused", ("reason",))
+        self.unknown_items = service.gauge(
+            "model_unknown_items", "Items of the live catalogue that the serving model was not trained on"
+        )
+        self.queued = service.gauge("ranking_queued", "Requests that wait for their turn or have it")
         self.load_s = service.histogram("model_load_seconds", "From pointer to swap", (), LOAD_BUCKETS_S)
 
     def observe_request(self, watch: Stopwatch, removed: Mapping[str, int], cold: bool) -> None:

@@ -172,6 +172,7 @@ class ModelHost:
         self._metrics.loads.inc()
         self._metrics.version.labels(model.version).set(1)
         self._metrics.age_s.set_function(lambda: time.time() - model.facts.trained_until_ms / 1000)
+        self._metrics.unknown_items.set_function(lambda: model.unknown_items)
         if before is not None:
             if before.version != model.version:
                 self._metrics.version.remove(before.version)

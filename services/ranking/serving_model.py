@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from services.ranking.consumables import Consumables
 from shared.contracts.recommendation import ModelName
 from shared.features.catalogue import Catalogue
@@ -48,6 +50,11 @@ class ServingModel:
     def name(self) -> ModelName:
         """Return what every reply of this model says it is from."""
         return ModelName(name=self.facts.name, version=self.version)
+
+    @property
+    def unknown_items(self) -> int:
+        """Return how many items of the catalogue this version was not trained on: they can only come in by content."""
+        return int(np.count_nonzero(self.recommender.rows.code_of_row_N < 0))
 
     def card(self) -> dict[str, Any]:
         """Return what GET /model shows."""

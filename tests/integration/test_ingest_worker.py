@@ -70,7 +70,7 @@ def metrics() -> ServiceMetrics:
 @pytest.fixture
 def workers(stores: Stores, metrics: ServiceMetrics) -> Iterator[dict[str, StreamWorker]]:
     with ExitStack() as closing:
-        yield make_workers(settings_for(stores), WorkerMetrics(metrics), closing)
+        yield make_workers(settings_for(stores), metrics, closing)
 
 
 @pytest.fixture
@@ -190,13 +190,13 @@ async def test_without_the_database_entries_wait_and_are_stored_when_it_is_back(
     )
     await append(stores, [sent(event("a"))])
     with ExitStack() as closing:
-        worker = make_workers(nowhere, WorkerMetrics(ServiceMetrics("other")), closing)["events"]
+        worker = make_workers(nowhere, ServiceMetrics("other"), closing)["events"]
         for _ in range(MAX_DELIVERIES + 2):
             with pytest.raises(loop.STORES_DOWN):
                 worker.turn()
     assert backlog(stores) == Backlog(0, 1)
     with ExitStack() as closing:
-        make_workers(settings_for(stores), WorkerMetrics(metrics), closing)["events"].turn()
+        make_workers(settings_for(stores), metrics, closing)["events"].turn()
     assert (stored_ids(engine), backlog(stores)) == (["a"], Backlog(0, 0))
 
 
@@ -207,7 +207,7 @@ async def test_without_the_cache_events_are_stored_held_and_shown_when_it_is_bac
     cache = ValkeyServer("short-lived", store_home, free_port(), CACHE)
     own = Stores(stores.database_url, stores.stream_url, cache.url)
     with ExitStack() as closing:
-        worker = make_workers(settings_for(own), WorkerMetrics(metrics), closing)["events"]
+        worker = make_workers(settings_for(own), metrics, closing)["events"]
         await append(own, [sent(event("a"))])
         worker.turn()
         worker.turn()

@@ -102,7 +102,7 @@ def test_erasure_removes_every_row_and_drops_late_events_but_not_later_ones(engi
                 stored_event("back", occurred_at=_tomorrow()),
             ],
         )
-        assert insert_impressions(connection, [impression("r1")]) == 0
+        assert insert_impressions(connection, [impression("r1")]) == []
 
     assert erasure.user_keys == ("u:1", "v:cookie")
     assert erasure.removed == {"event_receipts": 3, "interactions": 3, "impressions": 1, "user_merges": 1, "users": 1}
@@ -123,8 +123,10 @@ def test_erasures_are_applied_again_after_a_restore(engine: Engine) -> None:
 
 def test_an_impression_that_arrives_twice_is_stored_once(engine: Engine) -> None:
     with engine.begin() as connection:
-        assert insert_impressions(connection, [impression("r1"), impression("r2", made_at=_tomorrow())]) == 2
-        assert insert_impressions(connection, [impression("r1"), impression("r3")]) == 1
+        assert len(insert_impressions(connection, [impression("r1"), impression("r2", made_at=_tomorrow())])) == 2
+        assert [
+            new.recommendation_id for new in insert_impressions(connection, [impression("r1"), impression("r3")])
+        ] == ["r3"]
         assert connection.execute(text("SELECT count(*) FROM impressions WHERE features IS NULL")).scalar_one() == 3
 
 

@@ -12,17 +12,17 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
 from shared.contracts.impressions import Impression
-from shared.contracts.times import from_epoch_ms
+from shared.contracts.times import epoch_ms, from_epoch_ms
 from shared.storage.relational.event_rows import shopper_fate
 from shared.storage.relational.locks import AdvisoryLock, take
 from shared.storage.relational.partitions import ensure_months, utc_day
 from shared.storage.relational.tables import impressions
 
 
-def insert_impressions(connection: Connection, shown: Sequence[Impression]) -> int:
-    """Store the impressions that are new, except those of erased shoppers; return how many were stored."""
+def insert_impressions(connection: Connection, shown: Sequence[Impression]) -> list[Impression]:
+    """Store the impressions that are new, except those of erased shoppers; return those that were stored."""
     if not shown:
-        return 0
+        return []
     take(connection, AdvisoryLock.SHOPPERS, shared=True)
     fate = shopper_fate(connection, {impression.user_key for impression in shown})
     rows = []
@@ -32,7 +32,9 @@ def insert_impressions(connection: Connection, shown: Sequence[Impression]) -> i
         if owner is not None:
             rows.append(impression.model_dump(exclude={"made_at_ms"}) | {"user_key": owner, "made_at": made_at})
     if not rows:
-        return 0
+        return []
     ensure_months(connection, "impressions", {utc_day(impression.made_at_ms) for impression in shown})
-    stored = connection.execute(insert(impressions).on_conflict_do_nothing().returning(impressions.c.made_at), rows)
-    return len(stored.all())
+    key = (impressions.c.recommendation_id, impressions.c.made_at)
+    stored = connection.execute(insert(impressions).on_conflict_do_nothing().returning(*key), rows)
+    by_key = {(impression.recommendation_id, impression.made_at_ms): impression for impression in shown}
+    return [by_key[row.recommendation_id, epoch_ms(row.made_at)] for row in stored]

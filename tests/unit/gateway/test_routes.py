@@ -103,7 +103,7 @@ async def test_metrics_count_rungs_and_reasons_with_a_closed_set_of_scenarios(ri
     assert 'aisle_recommend_total{degraded_reason="none",scenario="other",served_from="live"} 1.0' in text
     assert 'degraded_reason="ranking_unavailable",scenario="home",served_from="popular"} 1.0' in text
     assert "made-up-by-a-client" not in text
-    assert 'aisle_breaker_state{dependency="ranking"} 0.0' in text
+    assert 'aisle_breaker_state{dependency="ranking",service="gateway"} 0.0' in text
     assert 'aisle_cache_reads_total{result="miss"} 3.0' in text
     for stage in ("cache", "feature", "ranking", "serialise"):
         assert f'aisle_recommend_stage_seconds_count{{stage="{stage}"}} ' in text

@@ -1,0 +1,97 @@
+"""Count what shown lists bring, as it happens: places shown, clicks, purchases, revenue by scenario, model and arm.
+
+Called by   ingest.py (makes it), impression_writer.py and event_writer.py (after their rows are in Postgres)
+Click       a click, or a view that names its list; a purchase and its revenue belong to the list they name
+Live        for dashboards and alarms: an act sent twice under two ids counts twice here, and one that arrives before
+            its list counts for no list. `aisle metrics` counts exactly, from the stored log
+Labels      at most MOST_SCENARIOS, MOST_ARMS and MOST_MODELS values each; the series of an older model are dropped
+Errors      none: figures are worth less than events. A database that is away is logged and the acts go uncounted
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from threading import Lock
+
+import structlog
+
+from shared.contracts.events import EventType, StoredEvent
+from shared.contracts.impressions import Impression
+from shared.service.metrics import BoundedLabel, ServiceMetrics
+from shared.storage.relational.attribution import NO_MODEL, ShownList, lists_of
+from shared.storage.relational.engine import STORAGE_DOWN_ERRORS, Engine
+
+MOST_SCENARIOS = 20
+MOST_ARMS = 20
+MOST_MODELS = 6
+NO_ARM = "none"
+NO_LIST = ShownList(scenario="unknown", model=NO_MODEL, arms={})
+CLICKS = (EventType.CLICK, EventType.VIEW)
+ATTRIBUTED = (*CLICKS, EventType.PURCHASE)
+
+log = structlog.get_logger()
+
+
+class Outcomes:
+    """The business figures of one worker; both of its threads count."""
+
+    def __init__(self, metrics: ServiceMetrics, engine: Engine) -> None:
+        labels = ("scenario", "model", "arm")
+        self._engine = engine
+        self._lists = metrics.counter("lists_shown_total", "Lists stored as shown", labels)
+        self._places = metrics.counter("items_shown_total", "Items in lists stored as shown", labels)
+        self._clicks = metrics.counter("clicks_total", "Clicks that name the list they come from", labels)
+        self._purchases = metrics.counter("purchases_total", "Purchases that name the list they come from", labels)
+        self._revenue = metrics.counter("revenue_total", "Price times quantity of those purchases", labels)
+        self._scenarios, self._arms = BoundedLabel(MOST_SCENARIOS), BoundedLabel(MOST_ARMS)
+        self._models: OrderedDict[str, None] = OrderedDict()
+        self._lock = Lock()
+
+    def count_lists(self, shown: Iterable[Impression]) -> None:
+        """Count lists that are new in Postgres."""
+        for impression in shown:
+            group = ShownList(impression.scenario, impression.model_version or NO_MODEL, impression.arms)
+            labels = self._labels(group)
+            self._lists.labels(**labels).inc()
+            self._places.labels(**labels).inc(len(impression.item_ids))
+
+    def count_acts(self, events: Sequence[StoredEvent]) -> None:
+        """Count events that are new in Postgres, those of them that name a list."""
+        acts = [event for event in events if event.recommendation_id and event.type in ATTRIBUTED]
+        if not acts:
+            return
+        try:
+            with self._engine.connect() as connection:
+                lists = lists_of(connection, acts)
+        except STORAGE_DOWN_ERRORS as error:
+            log.warning("outcomes_not_counted", error=type(error).__name__, acts=len(acts))
+            return
+        for act, shown in zip(acts, lists, strict=True):
+            labels = self._labels(shown or NO_LIST)
+            if act.type in CLICKS:
+                self._clicks.labels(**labels).inc()
+            else:
+                self._purchases.labels(**labels).inc()
+                self._revenue.labels(**labels).inc((act.price or 0.0) * act.quantity)
+
+    def _labels(self, shown: ShownList) -> dict[str, str]:
+        with self._lock:
+            self._keep_model(shown.model)
+            return {
+                "scenario": self._scenarios.of(shown.scenario),
+                "model": shown.model,
+                "arm": self._arms.of(arm_name(shown.arms)),
+            }
+
+    def _keep_model(self, model: str) -> None:
+        """Drop the series of the model that was counted longest ago, when there is one too many."""
+        self._models[model] = None
+        self._models.move_to_end(model)
+        if len(self._models) > MOST_MODELS:
+            oldest, _ = self._models.popitem(last=False)
+            for counter in (self._lists, self._places, self._clicks, self._purchases, self._revenue):
+                counter.remove_by_labels({"model": oldest})
+
+
+def arm_name(arms: Mapping[str, str]) -> str:
+    """Return one name for the arms of a list, in the order of their experiments."""
+    return " ".join(f"{experiment}={arm}" for experiment, arm in sorted(arms.items())) or NO_ARM
