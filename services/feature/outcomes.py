@@ -9,7 +9,7 @@ Errors      none: figures are worth less than events. A database that is away is
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from threading import Lock
 
 import structlog
@@ -17,13 +17,12 @@ import structlog
 from shared.contracts.events import EventType, StoredEvent
 from shared.contracts.impressions import Impression
 from shared.service.metrics import BoundedLabel, ServiceMetrics
-from shared.storage.relational.attribution import NO_MODEL, ShownList, lists_of
+from shared.storage.relational.attribution import NO_MODEL, ShownList, arm_name, lists_of
 from shared.storage.relational.engine import STORAGE_DOWN_ERRORS, Engine
 
 MOST_SCENARIOS = 20
 MOST_ARMS = 20
 MOST_MODELS = 6
-NO_ARM = "none"
 NO_LIST = ShownList(scenario="unknown", model=NO_MODEL, arms={})
 CLICKS = (EventType.CLICK, EventType.VIEW)
 ATTRIBUTED = (*CLICKS, EventType.PURCHASE)
@@ -90,8 +89,3 @@ class Outcomes:
             oldest, _ = self._models.popitem(last=False)
             for counter in (self._lists, self._places, self._clicks, self._purchases, self._revenue):
                 counter.remove_by_labels({"model": oldest})
-
-
-def arm_name(arms: Mapping[str, str]) -> str:
-    """Return one name for the arms of a list, in the order of their experiments."""
-    return " ".join(f"{experiment}={arm}" for experiment, arm in sorted(arms.items())) or NO_ARM

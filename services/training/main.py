@@ -11,9 +11,13 @@ from typing import Final
 
 from fastapi import FastAPI
 
+from services.training import observer
 from services.training.launcher import RunLauncher
+from services.training.metrics import TrainingMetrics
 from services.training.routes import Training, make_router
 from shared.service.app import create_service_app
+from shared.service.background import running
+from shared.service.metrics import ServiceMetrics
 from shared.service.server import serve
 from shared.service.settings import Settings
 from shared.storage.relational.engine import STORAGE_DOWN_ERRORS, make_engine
@@ -29,17 +33,27 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings.load()
     engine = make_engine(settings.database_url, CONNECTIONS, STATEMENT_MS)
     launcher = RunLauncher(engine, settings.home / "logs")
+    metrics = ServiceMetrics(NAME)
+    observing = make_engine(settings.database_url, 1, observer.STATEMENT_MS)
+    watch = observer.Observer(observing, TrainingMetrics(metrics))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         recovering = asyncio.create_task(_recover(launcher))
-        yield
+        async with running(figures=watch.run):
+            yield
         recovering.cancel()
         await launcher.stop()
+        observing.dispose()
         engine.dispose()
 
     return create_service_app(
-        NAME, settings, ready=lambda: None, lifespan=lifespan, routers=[make_router(Training(engine, launcher))]
+        NAME,
+        settings,
+        ready=lambda: None,
+        lifespan=lifespan,
+        routers=[make_router(Training(engine, launcher))],
+        metrics=metrics,
     )
 
 

@@ -1,11 +1,12 @@
 """To which shown list an act belongs: the one its recommendation_id names, if the act's item was in it.
 
-Called by   services/feature/outcomes.py (live counters); the exact figures of a period are those of business_metrics.py
+Called by   services/feature/outcomes.py (live counters), services/training/metrics.py (the name of arms); the exact
+            figures of a period are those of business_metrics.py
 Window      an act counts within WINDOW of its list, as there
 Errors      sqlalchemy.exc.DBAPIError
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,6 +16,7 @@ from shared.contracts.events import StoredEvent
 
 WINDOW = timedelta(days=7)
 NO_MODEL = "none"
+NO_ARM = "none"
 
 LISTS_OF_ACTS = text("""
 SELECT DISTINCT ON (place) place, scenario, coalesce(model_version, :no_model) AS model, arms
@@ -51,3 +53,8 @@ def lists_of(connection: Connection, acts: Sequence[StoredEvent]) -> list[ShownL
     for row in connection.execute(LISTS_OF_ACTS, parameters):
         found[row.place - 1] = ShownList(row.scenario, row.model, row.arms)
     return found
+
+
+def arm_name(arms: Mapping[str, str]) -> str:
+    """Return one name for the arms of a list, in the order of their experiments."""
+    return " ".join(f"{experiment}={arm}" for experiment, arm in sorted(arms.items())) or NO_ARM
