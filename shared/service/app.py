@@ -5,8 +5,9 @@ In          name, settings, what "ready" means, what to open and close, the rout
 Out         a FastAPI application for uvicorn; its `state.drain` makes it not ready (see server.py)
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -22,6 +23,7 @@ from shared.service.metrics import ServiceMetrics
 from shared.service.middleware import RequestMiddleware
 from shared.service.problems import MAX_ERRORS, ProblemError, problem_response, unavailable
 from shared.service.settings import Settings
+from shared.service.tracing import Tracing, tracing_of
 
 Readiness = Callable[[], str | None]
 """None when the service can answer; otherwise why it cannot. Its own ability only, never another service's."""
@@ -53,10 +55,11 @@ def create_service_app(
     """Return the application; nothing is opened before its lifespan begins."""
     metrics = metrics or ServiceMetrics(name)
     drain = Drain()
+    tracing = tracing_of(name, settings)
     app = FastAPI(
         title=f"Aisle {name}",
         version="1",
-        lifespan=_with_logging(name, settings, lifespan),
+        lifespan=_with_logging(name, settings, tracing, lifespan),
         servers=[{"url": "/"}, {"url": "/v1"}] if name == "gateway" else None,
         redirect_slashes=False,
     )
@@ -70,20 +73,19 @@ def create_service_app(
     app.add_exception_handler(RequestValidationError, _on_invalid_parameters)
     # Inside of RequestMiddleware, so that what they answer is counted and carries the request id.
     app.user_middleware.extend(middleware)
-    app.add_middleware(RequestMiddleware, metrics=metrics, max_requests=settings.max_requests)
+    app.add_middleware(RequestMiddleware, metrics=metrics, max_requests=settings.max_requests, tracing=tracing)
     openapi.install(app, routers)
     return app
 
 
-def _with_logging(name: str, settings: Settings, lifespan: Lifespan | None) -> Lifespan:
+def _with_logging(name: str, settings: Settings, tracing: Tracing | None, lifespan: Lifespan | None) -> Lifespan:
     @asynccontextmanager
     async def run(app: FastAPI) -> AsyncIterator[None]:
         configure_logging(name, settings.log_level)
-        if lifespan is None:
+        async with nullcontext() if lifespan is None else lifespan(app):
             yield
-        else:
-            async with lifespan(app):
-                yield
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)
 
     return run
 

@@ -99,7 +99,11 @@ class HttpClient:
     async def _sent(
         self, method: str, path: str, body: bytes | None, timeout_ms: float
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        headers = current_request().outgoing_headers()
+        context = current_request()
+        headers, status = context.outgoing_headers(), None
+        span = None if context.tracing is None else context.tracing.begin_call(method, context.traceparent)
+        if span is not None:
+            headers["traceparent"] = span.traceparent
         headers["x-aisle-deadline-ms"] = str(int(timeout_ms))
         if body is not None:
             headers["content-type"] = "application/json"
@@ -109,11 +113,16 @@ class HttpClient:
             async with self._opened().request(
                 method, url, data=body, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
+                status = response.status
                 yield response
         except TimeoutError as error:
             raise ServiceTimeoutError(f"no answer within {timeout_ms:.0f} ms") from error
         except aiohttp.ClientError as error:
             raise ServiceUnreachableError(type(error).__name__) from error
+        finally:
+            if span is not None:
+                # Without the path: an identifier in it would make every name another.
+                span.end(f"{method} {self._base_url}", status)
 
 
 def _kept(response: aiohttp.ClientResponse) -> dict[str, str]:

@@ -13,7 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.contracts.problems import ProblemCode
 from shared.service.metrics import ServiceMetrics
 from shared.service.problems import ProblemError, internal_problem, problem_response, unavailable
-from shared.service.request_context import REQUEST_ID, TRACEPARENT, RequestContext, enter_request
+from shared.service.request_context import REQUEST_ID, TRACEPARENT, RequestContext, enter_request, record_request
+from shared.service.tracing import Tracing
 
 OPERATIONS_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 MAX_HEADER_BYTES = 32 * 1024
@@ -25,7 +26,10 @@ log = structlog.get_logger(__name__)
 class RequestMiddleware:
     """Wraps the whole application of one service."""
 
-    def __init__(self, app: ASGIApp, metrics: ServiceMetrics, max_requests: int) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: ServiceMetrics, max_requests: int, tracing: Tracing | None = None
+    ) -> None:
+        self._tracing = tracing
         self._app = app
         self._metrics = metrics
         self._max_requests = max_requests
@@ -37,7 +41,10 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         started_s = time.perf_counter()
-        context = enter_request(scope["headers"])
+        context, span = enter_request(scope["headers"]), None
+        if self._tracing is not None and scope["path"] not in OPERATIONS_PATHS:
+            span = self._tracing.begin_answer(_method(scope), context.traceparent)
+            context = record_request(context, self._tracing, span)
         answer = _Answer(send, context)
         self._in_flight += 1
         self._metrics.in_flight.inc()
@@ -48,6 +55,8 @@ class RequestMiddleware:
             self._metrics.in_flight.dec()
             route = getattr(scope.get("route"), "path_format", UNMATCHED)
             self._metrics.observe_request(_method(scope), route, answer.status, time.perf_counter() - started_s)
+            if span is not None:
+                span.end(f"{_method(scope)} {route}", answer.status)
 
     async def _answer(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         if refusal := self._refusal(scope):

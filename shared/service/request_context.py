@@ -8,9 +8,10 @@ import re
 import secrets
 import uuid
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.resilience.deadline import Deadline
+from shared.service.tracing import Recorded, Tracing
 
 REQUEST_ID = b"x-request-id"
 TRACEPARENT = b"traceparent"
@@ -28,6 +29,8 @@ class RequestContext:
     request_id: str
     traceparent: str | None = None
     deadline: Deadline | None = None
+    tracing: Tracing | None = None
+    """the recorder of this process, None unless traces are sent; `traceparent` is then that of our own span"""
 
     def outgoing_headers(self) -> dict[str, str]:
         """Return the headers that carry this context to another service."""
@@ -58,6 +61,13 @@ def enter_request(headers: list[tuple[bytes, bytes]]) -> RequestContext:
         elif name == DEADLINE_MS and _MILLISECONDS.fullmatch(value):
             deadline = Deadline.after(int(value))
     context = RequestContext(request_id or uuid.uuid4().hex, traceparent, deadline)
+    _current.set(context)
+    return context
+
+
+def record_request(context: RequestContext, tracing: Tracing, span: Recorded) -> RequestContext:
+    """Go on under the span of our own answer, so that calls to other services become its children."""
+    context = replace(context, traceparent=span.traceparent, tracing=tracing)
     _current.set(context)
     return context
 

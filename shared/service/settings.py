@@ -43,6 +43,10 @@ def _http_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _http_url_or_none(url: str) -> str:
+    return _http_url(url) if url else url
+
+
 def _postgres_url(url: str) -> str:
     if not url.startswith("postgresql+psycopg2://"):
         raise ValueError("expected postgresql+psycopg2://user:password@host:port/database")
@@ -88,6 +92,8 @@ class Settings(BaseSettings):
     feature_url: HttpUrl = "http://127.0.0.1:8001"
     ranking_url: HttpUrl = "http://127.0.0.1:8002"
     training_url: HttpUrl = "http://127.0.0.1:8003"
+    otlp_url: Annotated[str, AfterValidator(_http_url_or_none)] = ""
+    """of an OpenTelemetry collector, such as http://collector:4318; empty: no traces. Needs the extra `tracing`"""
     api_keys: SecretStr = SecretStr("")
     """comma separated; two at a time allow a rotation; empty: the gateway is open and binds loopback only"""
 
