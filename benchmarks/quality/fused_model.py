@@ -18,8 +18,10 @@ from benchmarks.quality.task import QualityTask, Questions
 from services.training.collaborative.interactions import taste_matrix
 from services.training.collaborative.item_cf import fit_item_cf
 from services.training.collaborative.popularity import fit_popularity
+from services.training.collaborative.sequential_ease import SequentialEaseConfig
 from services.training.collaborative.svd import fit_svd
 from services.training.collaborative.tables import fit_transition_tables
+from services.training.collaborative.transitions import BOTH_WAYS, MARKOV, TransitionConfig
 from services.training.collaborative.user_cf import fit_user_cf
 from services.training.config import CollaborativeConfig, FusionConfig
 from services.training.errors import TooLittleDataError
@@ -30,6 +32,7 @@ from services.training.progress import Report
 from shared.features.events import FloatArray, IntArray
 from shared.models.columns import COLUMNS_PER_SOURCE, fill_source_columns, source_names
 from shared.models.fusion import Fusion
+from shared.models.sources.history import HistorySource
 from shared.models.sources.neighbours import NeighbourSource
 from shared.models.sources.scores import DenseScores, SourceScores
 from shared.models.sources.svd import SvdSource
@@ -37,7 +40,15 @@ from shared.models.sources.transitions import TransitionSource
 from shared.models.sources.user_cf import UserCfSource
 from shared.models.tensors import History
 
-HALF_LIFE_DAYS, FOR_EVER_DAYS = 90.0, 1e9
+COUNTED = CollaborativeConfig(
+    item_cf_neighbours=200,
+    markov=MARKOV,
+    item_knn=TransitionConfig(),
+    item_knn_both=BOTH_WAYS,
+    sequential_ease=SequentialEaseConfig(),
+)
+"""the product's settings, with twice the neighbours: public sets are smaller than what a bundle may hold"""
+FOR_EVER_DAYS = 1e9
 Ask = Callable[[History], SourceScores]
 
 
@@ -90,10 +101,7 @@ class FusedModel:
     def columns(self, scores: Mapping[str, SourceScores], code_C: IntArray) -> FloatArray:
         """Return the columns of some items, as the product makes them."""
         matrix_CF = np.empty((len(code_C), COLUMNS_PER_SOURCE * len(scores)), np.float32)
-        for place, (name, found) in enumerate(scores.items()):
-            fill_source_columns(
-                name, found, code_C, matrix_CF[:, COLUMNS_PER_SOURCE * place : COLUMNS_PER_SOURCE * (place + 1)]
-            )
+        fill_source_columns(scores, code_C, matrix_CF)
         return matrix_CF
 
     def _candidates(self, scores: Mapping[str, SourceScores], hidden: IntArray) -> IntArray:
@@ -115,14 +123,16 @@ class FusedModel:
 def counted(sequences: Sequences, task: QualityTask, seed: int) -> dict[str, Ask]:
     """Return the sources that count, with the same settings for every data set."""
     items, threads = task.num_items, task.threads
-    taste_UV = taste_matrix(sequences, items, HALF_LIFE_DAYS)
-    transitions = fit_transition_tables(sequences, items, CollaborativeConfig(), threads)
+    taste_UV = taste_matrix(sequences, items, COUNTED.half_life_days)
+    transitions = fit_transition_tables(sequences, items, COUNTED, threads)
     popular = DenseScores(fit_popularity(sequences, np.full(items, -1, np.int32), 0, FOR_EVER_DAYS).weight_V)
-    sources = (
+    sources: tuple[HistorySource, ...] = (
         *(TransitionSource(name, table) for name, table in transitions.items()),
-        NeighbourSource("item_cf", fit_item_cf(taste_UV, 200, 1.0, threads)),
+        NeighbourSource(
+            "item_cf", fit_item_cf(taste_UV, COUNTED.item_cf_neighbours, COUNTED.item_cf_shrinkage, threads)
+        ),
         UserCfSource(fit_user_cf(taste_UV, seed)),
-        SvdSource(fit_svd(taste_UV, 64, 0.0, seed)),
+        SvdSource(fit_svd(taste_UV, COUNTED.svd_factors, COUNTED.svd_damping, seed)),
     )
     asks: dict[str, Ask] = {source.name: source.scores for source in sources}
     return {**asks, "popularity": lambda history: popular}

@@ -1,11 +1,12 @@
 """A source's raw scores as columns of the fusion: two for each source, comparable between requests.
 
-Called by   shared/models/recommender.py
+Called by   shared/models/recommender.py, benchmarks/quality/fused_model.py
 Columns     `<source>` is the score relative to the best item of this request, 0 to 1;
             `<source>_log` its logarithm, so that the fusion can multiply opinions as well as add them
+Dimensions  S sources, C candidates, F columns: two a source
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from shared.features.events import FloatArray, IntArray
 from shared.models.sources.scores import DenseScores, PositiveScores, SourceScores, SparseScores
 
 COLUMNS_PER_SOURCE = 2
+LOGIT_SOURCES = frozenset({"sequence"})
 LOG_FLOOR = 1e-3
 LOWEST_LOGIT = -20.0
 
@@ -22,27 +24,30 @@ def source_names(sources: Sequence[str]) -> tuple[str, ...]:
     return tuple(name + suffix for name in sources for suffix in ("", "_log"))
 
 
-def fill_source_columns(source: str, scores: SourceScores, code_C: IntArray, column_C2: FloatArray) -> None:
-    """Write a source's two columns; an item outside the vocabulary (code -1) or unknown to it has the least score."""
-    raw_C = scores.at(np.maximum(code_C, 0))
-    if source == "sequence":
-        _fill_logit_columns(raw_C, scores, code_C, column_C2)
-        return
-    relative_C = np.maximum(raw_C, 0) / max(_best(scores), 1e-9)
-    relative_C[code_C < 0] = 0
-    column_C2[:, 0] = relative_C
-    column_C2[:, 1] = np.log(relative_C + np.float32(LOG_FLOOR))
+def fill_source_columns(scores_of: Mapping[str, SourceScores], code_C: IntArray, column_CF: FloatArray) -> None:
+    """Write two columns a source, in order; an item outside the vocabulary (code -1) or unknown has the least score."""
+    known_C, place_C = code_C >= 0, np.maximum(code_C, 0)
+    relative_SC = np.empty((len(scores_of), len(code_C)), np.float32)
+    for relative_C, scores in zip(relative_SC, scores_of.values(), strict=True):
+        np.divide(scores.at(place_C), max(_best(scores), 1e-9), out=relative_C)
+    np.maximum(relative_SC, 0, out=relative_SC)
+    relative_SC *= known_C
+    column_CF[:, 0::2] = relative_SC.T
+    column_CF[:, 1::2] = np.log(relative_SC + np.float32(LOG_FLOOR)).T
+    for place, (name, scores) in enumerate(scores_of.items()):
+        if name in LOGIT_SOURCES:
+            _fill_logit_columns(scores, code_C, column_CF[:, COLUMNS_PER_SOURCE * place :])
 
 
-def _fill_logit_columns(raw_C: FloatArray, scores: SourceScores, code_C: IntArray, column_C2: FloatArray) -> None:
-    """The encoder scores in logits: the probability relative to the best item, and its logarithm."""
+def _fill_logit_columns(scores: SourceScores, code_C: IntArray, column_CF: FloatArray) -> None:
+    """Of a source that scores in logits: the probability relative to the best item, and its logarithm."""
     if not isinstance(scores, DenseScores):
-        column_C2[:] = 0, LOWEST_LOGIT
+        column_CF[:, :2] = 0, LOWEST_LOGIT
         return
-    log_C = np.maximum(raw_C - scores.score_V.max(), np.float32(LOWEST_LOGIT))
+    log_C = np.maximum(scores.at(np.maximum(code_C, 0)) - scores.score_V.max(), np.float32(LOWEST_LOGIT))
     log_C[code_C < 0] = LOWEST_LOGIT
-    column_C2[:, 0] = np.exp(log_C)
-    column_C2[:, 1] = log_C
+    column_CF[:, 0] = np.exp(log_C)
+    column_CF[:, 1] = log_C
 
 
 def _best(scores: SourceScores) -> float:

@@ -95,10 +95,10 @@ class Recommender:
         row_of = self.rows.row_of_code_V
         retrieved = [row_of[codes] for codes in found]
         retrieved.append(self.content.newest_like(scored.wanted_D, per_source, allowed_N))
-        row_C = np.unique(np.concatenate(retrieved)).astype(np.int32)
+        row_C, place_X = np.unique(np.concatenate(retrieved), return_inverse=True)
+        row_C = row_C.astype(np.int32)
         retrieved_CS = np.zeros((len(row_C), len(retrieved)), np.bool_)
-        for source, rows in enumerate(retrieved):
-            retrieved_CS[np.searchsorted(row_C, rows), source] = True
+        retrieved_CS[place_X, np.repeat(np.arange(len(retrieved)), [len(rows) for rows in retrieved])] = True
         return Candidates(row_C, self.matrix(scored, row_C), retrieved_CS)
 
     def candidates_for(self, scored: Scored, row_C: IntArray) -> Candidates:
@@ -111,9 +111,7 @@ class Recommender:
         code_C = self.rows.code_of_row_N[row_C]
         width = COLUMNS_PER_SOURCE * len(HISTORY_SOURCES)
         matrix_CF = np.empty((len(row_C), len(self.fusion_names)), np.float32)
-        for place, name in enumerate(HISTORY_SOURCES):
-            columns = slice(COLUMNS_PER_SOURCE * place, COLUMNS_PER_SOURCE * (place + 1))
-            fill_source_columns(name, scored.by_source[name], code_C, matrix_CF[:, columns])
+        fill_source_columns(scored.by_source, code_C, matrix_CF[:, :width])
         matrix_CF[:, width] = self.content.likeness(scored.wanted_D, row_C)
         matrix_CF[:, width + 1 :] = self.features.matrix(row_C, scored.query)
         return matrix_CF

@@ -33,7 +33,9 @@ class RowMap:
         self.row_of_code_V[codes[codes >= 0]] = rows[codes >= 0]
         self.code_of_row_N = np.concatenate([self.code_of_row_N, codes])
 
-    def allowed(self, allowed_N: BoolArray | None) -> BoolArray:
-        """Return which codes may be retrieved: in the catalogue, and allowed there."""
+    def allowed(self, allowed_N: BoolArray | None) -> BoolArray | None:
+        """Return which codes may be retrieved: in the catalogue, and allowed there; None for all, as most often."""
         known_V: BoolArray = self.row_of_code_V >= 0
-        return known_V if allowed_N is None else known_V & allowed_N[self.row_of_code_V]
+        if allowed_N is not None:
+            return known_V & allowed_N[self.row_of_code_V]
+        return None if known_V.all() else known_V

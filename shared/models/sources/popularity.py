@@ -32,10 +32,11 @@ class PopularityScores:
         return code[best_first(self.table.weight_V[code], limit)].astype(np.int32)
 
     def _row(self, row: int, limit: int, allowed_V: BoolArray | None) -> IntArray:
-        code = self.table.top_TM[row]
-        code = code[code >= 0]
-        kept: IntArray = code if allowed_V is None else code[allowed_V[code]]
-        return kept[:limit]
+        code: IntArray = self.table.top_TM[row]
+        if allowed_V is not None:
+            code = code[allowed_V[code]]
+        code = code[:limit]
+        return code[code >= 0]
 
     def at(self, code_C: IntArray) -> FloatArray:
         """Return the decayed count of purchases of each item."""

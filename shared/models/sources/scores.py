@@ -97,7 +97,12 @@ def best_first(score_X: FloatArray, limit: int) -> npt.NDArray[np.int64]:
     if len(score_X) <= limit:
         return np.argsort(-score_X, kind="stable")
     high = _high_places(score_X, limit)
-    return high[np.argsort(-score_X[high], kind="stable")[:limit]]
+    score_H = score_X[high]
+    # Sorting costs more than choosing: what is below the last place goes first.
+    kept_H = score_H >= np.partition(score_H, -limit)[-limit]
+    high, score_H = high[kept_H], score_H[kept_H]
+    best: npt.NDArray[np.int64] = high[np.argsort(-score_H, kind="stable")[:limit]]
+    return best
 
 
 def _high_places(score_X: FloatArray, limit: int) -> npt.NDArray[np.int64]:

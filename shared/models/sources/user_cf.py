@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shared.features.events import IntArray, LongArray
+from shared.features.events import FloatArray, LongArray
 from shared.models.sources.scores import (
     EMPTY_SCORES,
     PositiveScores,
@@ -39,23 +39,23 @@ class UserCfSource:
         if not len(liked.code_C):
             return EMPTY_SCORES
         near = self._nearest(liked)
-        entry_E, history_E = ranges(self.table.start_S1, near.code_C)
-        weight_E = self.table.weight_E[entry_E] * near.score_C[history_E]
+        entry_E, similarity_E = entries(self.table.start_S1, near)
+        weight_E = self.table.weight_E[entry_E] * similarity_E
         return PositiveScores(accumulate(self.table.item_E[entry_E], weight_E, len(self.table.posting_start_V1) - 1))
 
     def _nearest(self, liked: SparseScores) -> SparseScores:
         length = np.sqrt((liked.score_C**2).sum())
-        entry_P, item_P = ranges(self.table.posting_start_V1, liked.code_C)
-        product_P = self.table.posting_weight_P[entry_P] * (liked.score_C / length)[item_P]
+        entry_P, liking_P = entries(self.table.posting_start_V1, SparseScores(liked.code_C, liked.score_C / length))
+        product_P = self.table.posting_weight_P[entry_P] * liking_P
         cosine_S = accumulate(self.table.history_P[entry_P], product_P, len(self.table.start_S1) - 1)
         near = PositiveScores(cosine_S).sparse()
         best = best_first(near.score_C, MAX_NEIGHBOURS)
         return SparseScores(near.code_C[best], near.score_C[best])
 
 
-def ranges(start_X1: LongArray, row_R: IntArray) -> tuple[LongArray, LongArray]:
-    """Return the entries of several compressed rows in a row, and for each entry which of the rows it is from."""
-    first_R, size_R = start_X1[row_R], start_X1[row_R + 1] - start_X1[row_R]
-    which_E = np.repeat(np.arange(len(row_R)), size_R)
-    offset_E = np.arange(len(which_E)) - np.repeat(np.cumsum(size_R) - size_R, size_R)
-    return first_R[which_E] + offset_E, which_E
+def entries(start_X1: LongArray, rows: SparseScores) -> tuple[LongArray, FloatArray]:
+    """Return the entries of several compressed rows, one row after the other, and for each the score of its row."""
+    first_R, stop_R = start_X1[rows.code_C], start_X1[rows.code_C + 1]
+    size_R = stop_R - first_R
+    entry_E = np.arange(int(size_R.sum())) + np.repeat(stop_R - np.cumsum(size_R), size_R)
+    return entry_E, np.repeat(rows.score_C, size_R)
