@@ -1,8 +1,8 @@
-"""The ranking service's composition root: settings → stores → catalogue → model host → use case → application.
+"""The ranking service's composition root: settings → stores → catalogue, rules → model host → use case → application.
 
 Called by   uvicorn --factory services.ranking.main:create_app, or python -m services.ranking.main (drains on SIGTERM)
 Start       up at once; ready when a model is loaded and warm, or when the registry says that none was ever published
-Alone       without Postgres it starts with the catalogue and the model version it kept on disk
+Alone       without Postgres it starts with the catalogue, the rules and the model version it kept on disk
 """
 
 import asyncio
@@ -33,13 +33,14 @@ from shared.service.metrics import ServiceMetrics
 from shared.service.server import serve
 from shared.service.settings import Settings
 from shared.storage.live_catalogue import LiveCatalogue
+from shared.storage.live_merchandising import LiveMerchandising
 from shared.storage.redis.change_stream import BLOCK_MS, ChangeStream
 from shared.storage.redis.clients import async_client
 from shared.storage.relational.engine import make_engine
 
 NAME: Final = "ranking"
-CONNECTIONS = 2
-"""one reads the catalogue, one the registry's pointer"""
+CONNECTIONS = 3
+"""one reads the catalogue, one the registry's pointer, one the rules"""
 STATEMENT_MS = 60_000
 FOLLOW_TIMEOUT_S = BLOCK_MS / 1000 + 2.0
 
@@ -51,6 +52,7 @@ class Parts:
     ranking: Ranking
     live: LiveCatalogue
     catalogue: CatalogueSource
+    merchandising: LiveMerchandising
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -76,8 +78,10 @@ def compose(settings: Settings, service_metrics: ServiceMetrics, closing: AsyncE
     follow = async_client(settings.redis_stream_url, FOLLOW_TIMEOUT_S)
     closing.callback(engine.dispose)
     closing.push_async_callback(follow.aclose)
-    live = LiveCatalogue(engine, ChangeStream(follow, settings.namespace))
+    changes = ChangeStream(follow, settings.namespace)
+    live = LiveCatalogue(engine, changes)
     folder = settings.home / NAME
+    merchandising = LiveMerchandising(engine, changes, folder / "rules.json")
     catalogue = CatalogueSource(live, CatalogueSnapshot(folder / "catalogue.jsonl"))
     host = ModelHost(
         RegistryPointer(engine),
@@ -87,8 +91,9 @@ def compose(settings: Settings, service_metrics: ServiceMetrics, closing: AsyncE
         metrics,
         settings.model_poll_s,
     )
-    ranking = Ranking(Ranker(zone, metrics), host, Admission(metrics), settings.ranking_timeout_ms)
-    return Parts(ranking, live, catalogue)
+    ranker = Ranker(zone, metrics, merchandising=lambda: merchandising.current)
+    ranking = Ranking(ranker, host, Admission(metrics), settings.ranking_timeout_ms)
+    return Parts(ranking, live, catalogue, merchandising)
 
 
 def _warm_up(zone: ZoneInfo) -> WarmUp:
@@ -104,6 +109,7 @@ def _warm_up(zone: ZoneInfo) -> WarmUp:
 def _lifespan(parts: Parts, closing: AsyncExitStack) -> Lifespan:
     async def watch_models() -> None:
         await parts.catalogue.wait()
+        await parts.merchandising.known.wait()
         # A large catalogue is there to stay: no pause of the garbage collector for walking it.
         gc.collect()
         gc.freeze()
@@ -113,7 +119,9 @@ def _lifespan(parts: Parts, closing: AsyncExitStack) -> Lifespan:
     async def run(_app: FastAPI) -> AsyncIterator[None]:
         async with closing:
             loading = asyncio.create_task(parts.live.start())
-            async with running(models=watch_models, snapshot=parts.catalogue.keep_snapshot):
+            async with running(
+                models=watch_models, snapshot=parts.catalogue.keep_snapshot, merchandising=parts.merchandising.run
+            ):
                 yield
             loading.cancel()
             await parts.live.stop()

@@ -1,14 +1,16 @@
 """THE use case of ranking: one rank request in, the list with its sources, reasons and receipt out.
 
 Called by   services/ranking/routes.py (a request), services/ranking/warm_up.py (before a model serves)
-Steps       shopper → query → encode → retrieve → rules, wider when they leave too few → fuse → top k → reply
+Steps       shopper → query → encode → retrieve → rules, wider when they leave too few → fuse → re-rank → reply
 Full lists  as long as num_items items may be shown, num_items are: first the sources look again among the allowed rows
             only, then what is still missing is filled by popularity
+Besides     items that the shop pinned and new items that nobody was shown yet are candidates without a source
 Errors      FilterError (a bad filter), MalformedEventsError; both are the caller's
 Cost        one thread, no I/O; a few milliseconds (benchmarks/results/serving.json)
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from functools import lru_cache
 
@@ -17,17 +19,20 @@ import numpy as np
 from services.ranking.items import shown
 from services.ranking.metrics import RankingMetrics, Stopwatch
 from services.ranking.reasons import reasons_for
+from services.ranking.rerank.business_rules import next_change_ms
+from services.ranking.rerank.novelty import LIST_SHARE, FirstShowings
+from services.ranking.rerank.rerank import FEATURE_NOT_FINITE, Offer, Order, Wishes, rerank
 from services.ranking.rules import Rules, rules_of
 from services.ranking.serving_model import ServingModel
 from services.ranking.shopper import Shopper, shopper_of
 from shared.contracts.internal import RankedItem, RankReply, RankRequest
+from shared.contracts.merchandising import NO_MERCHANDISING, Merchandising
 from shared.contracts.recommendation import Counts
 from shared.features.candidates import Query
 from shared.features.context import context_features
-from shared.features.events import FloatArray
+from shared.features.events import IntArray
 from shared.features.filter import Filter, parse_filter
 from shared.models.recommender import SOURCES, Candidates, Recommender, Scored
-from shared.models.sources.scores import best_first
 from shared.models.tensors import BoolArray
 
 PER_SOURCE = 100
@@ -41,36 +46,97 @@ class Choice:
     candidates: Candidates
     retrieved: int
     removed: dict[str, int]
+    first_showings: IntArray = field(default_factory=lambda: np.empty(0, np.int32))
+    """new rows among the candidates whose first showing is due"""
+
+
+@dataclass(frozen=True)
+class Workings:
+    """One request, worked through to its list."""
+
+    shopper: Shopper
+    rules: Rules
+    choice: Choice
+    offer: Offer
+    wishes: Wishes
+    order: Order
 
 
 class Ranker:
     """Ranks with any model, over the catalogue it is bound to."""
 
-    def __init__(self, zone: tzinfo, metrics: RankingMetrics, per_source: int = PER_SOURCE) -> None:
+    def __init__(
+        self,
+        zone: tzinfo,
+        metrics: RankingMetrics,
+        per_source: int = PER_SOURCE,
+        merchandising: Callable[[], Merchandising] = lambda: NO_MERCHANDISING,
+    ) -> None:
         self._zone, self._metrics, self._per_source = zone, metrics, per_source
+        self.merchandising, self._showings = merchandising, FirstShowings()
 
     def rank(self, model: ServingModel, request: RankRequest) -> RankReply:
         """Return the list of a request."""
-        watch = Stopwatch()
-        wanted = parsed(request.filter)
-        shopper = shopper_of(request, model.recommender.catalogue)
-        scored = model.recommender.start(self._query(request, shopper))
+        watch, merchandising = Stopwatch(), self.merchandising()
+        done = self.work(model, request, merchandising, watch)
+        items = self._items(done, request)
+        watch.lap("reply")
+        choice, row_C = done.choice, done.choice.candidates.row_C
+        self._metrics.observe_request(watch, choice.removed, done.shopper.is_stranger)
+        self._showings.count(model.recommender, row_C[done.order.place_K])
+        return RankReply(
+            items=items,
+            counts=Counts(retrieved=choice.retrieved, removed=choice.removed, ranked=len(row_C)),
+            model=model.name,
+            cold_start=done.shopper.is_stranger,
+            took_ms=watch.took_ms(),
+            notices=list(done.order.notices),
+            rules_version=merchandising.version,
+            rules_change_at_ms=next_change_ms(merchandising, request.as_of_ms),
+        )
+
+    def work(
+        self, model: ServingModel, request: RankRequest, merchandising: Merchandising, watch: Stopwatch
+    ) -> Workings:
+        """Return everything that leads to the list of a request."""
+        recommender, wanted = model.recommender, parsed(request.filter)
+        shopper = shopper_of(request, recommender.catalogue)
+        scored = recommender.start(self._query(request, shopper))
         _ = scored.by_source  # the sources score here, so that the stages can be told apart
         watch.lap("encode")
-        rules = rules_of(request, shopper.window, model.consumables, wanted)
+        rules = rules_of(request, shopper.window, model.consumables, wanted, merchandising)
+        wishes = Wishes.of(request, rules.business.scenario)
         watch.lap("filter")
-        choice = self._choose(model.recommender, scored, rules, request, watch)
-        score_C = model.recommender.score(scored, choice.candidates)
-        best = best_first(score_C, request.num_items)
+        choice = self._choose(recommender, scored, rules, request, watch)
+        if request.candidates is None:
+            choice = self._with_decided(recommender, scored, rules, choice, self._new_places(request, rules, wishes))
+            watch.lap("retrieve")
+        choice, notices = with_finite_features(recommender, scored, choice)
+        score_C = recommender.score(scored, choice.candidates)
+        offer = Offer(recommender, scored, choice.candidates, score_C, choice.first_showings, notices=notices)
         watch.lap("fuse")
-        items = self._items(model.recommender, scored, take(choice.candidates, best), score_C[best], request)
-        watch.lap("reply")
-        self._metrics.observe_request(watch, choice.removed, shopper.is_stranger)
-        ranked = len(choice.candidates.row_C)
-        counts = Counts(retrieved=choice.retrieved, removed=choice.removed, ranked=ranked)
-        return RankReply(
-            items=items, counts=counts, model=model.name, cold_start=shopper.is_stranger, took_ms=watch.took_ms()
-        )
+        order = rerank(offer, wishes, rules.business, request.num_items)
+        watch.lap("rerank")
+        return Workings(shopper, rules, choice, offer, wishes, order)
+
+    def _new_places(self, request: RankRequest, rules: Rules, wishes: Wishes) -> int:
+        """Return how many places of the list are for items that nobody was shown yet."""
+        wanted = rules.business.scenario.new_item_places if wishes.novelty else 0
+        return min(wanted, request.num_items // LIST_SHARE)
+
+    def _with_decided(
+        self, recommender: Recommender, scored: Scored, rules: Rules, choice: Choice, new_places: int
+    ) -> Choice:
+        """Add what must be in the list, if it may be shown: pinned rows, and new rows whose first showing is due."""
+        due = self._showings.due(recommender, scored) if new_places else np.empty(0, np.int32)
+        first = due[rules.judge(due).keep_C][:new_places]
+        pinned = np.array([pin.row for pin in rules.business.pins if pin.row >= 0], np.int32)
+        pinned = pinned[rules.judge(pinned).keep_C]
+        more = np.setdiff1d(np.concatenate([pinned, first]), choice.candidates.row_C)
+        if not len(more):
+            return replace(choice, first_showings=first)
+        candidates = join(choice.candidates, recommender.candidates_for(scored, more))
+        return Choice(candidates, choice.retrieved + len(more), choice.removed, first)
 
     def _query(self, request: RankRequest, shopper: Shopper) -> Query:
         context = context_features(request.context, request.as_of_ms, self._zone)
@@ -121,21 +187,24 @@ class Ranker:
         allowed_N[wide.row_C] = False
         return join(wide, most_popular(recommender, scored, allowed_N, missing))
 
-    def _items(
-        self, recommender: Recommender, scored: Scored, listed: Candidates, score_K: FloatArray, request: RankRequest
-    ) -> list[RankedItem]:
+    def _items(self, done: Workings, request: RankRequest) -> list[RankedItem]:
+        recommender, order = done.offer.recommender, done.order
+        listed = take(done.choice.candidates, order.place_K)
         explained = request.return_.explain != "none"
-        reasons = reasons_for(recommender, scored, listed) if explained else [[] for _ in listed.row_C]
+        reasons = reasons_for(recommender, done.offer.scored, listed) if explained else [[] for _ in listed.row_C]
         items = []
-        for place, (row, score) in enumerate(zip(listed.row_C.tolist(), score_K.tolist(), strict=True)):
+        for place, (row, score) in enumerate(zip(listed.row_C.tolist(), order.score_K.tolist(), strict=True)):
             sources = listed.sources_of(place)
+            flag = order.flags.get(int(order.place_K[place]))
+            if flag is None and not sources and request.candidates is None:
+                flag = "filled"
             items.append(
                 RankedItem(
                     item_id=recommender.catalogue.public_id(row),
                     score=score,
                     sources=sources,
                     reasons=reasons[place],
-                    flags=[] if sources or request.candidates is not None else ["filled"],
+                    flags=[] if flag is None else [flag],
                     item=shown(recommender.catalogue.items[row], request.return_.fields),
                 )
             )
@@ -159,6 +228,16 @@ def most_popular(recommender: Recommender, scored: Scored, allowed_N: BoolArray,
     sales_C = np.where(code_C >= 0, recommender.contents.popularity.weight_V[np.maximum(code_C, 0)], -1.0)
     order_C = np.lexsort((row_C, -recommender.catalogue.created_ms_N[row_C], -sales_C))
     return recommender.candidates_for(scored, row_C[order_C[:limit]])
+
+
+def with_finite_features(recommender: Recommender, scored: Scored, choice: Choice) -> tuple[Choice, tuple[str, ...]]:
+    """Return the choice with what is no number set to what is usual, and a word about it if that was needed."""
+    matrix_CF = choice.candidates.matrix_CF
+    # One sum over all tells whether to look closer.
+    if np.isfinite(matrix_CF.sum()):
+        return choice, ()
+    usual_CF = np.where(np.isfinite(matrix_CF), matrix_CF, recommender.fusion_for(scored).mean_F)
+    return replace(choice, candidates=replace(choice.candidates, matrix_CF=usual_CF)), (FEATURE_NOT_FINITE,)
 
 
 def take(candidates: Candidates, place_K: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Candidates:

@@ -58,7 +58,7 @@ def make_router(ranking: Ranking) -> APIRouter:
         try:
             async with ranking.admission.turn(request_deadline(ranking.timeout_ms)):
                 with ranking.host.borrow() as model:
-                    return model_reply(similar_items(model, wanted))
+                    return model_reply(similar_items(model, wanted, ranking.ranker.merchandising()))
         except REFUSALS as error:
             raise _problem(error) from None
 

@@ -8,6 +8,7 @@ Rules       exclude, current_item, in_cart   named by the request
             seen                             bought before, by the repeat policy (see `_seen`)
             out_of_stock, unavailable        live: stock 0; deleted, or outside its dates
             filter                           the request's filter expression
+            hidden_by_rule                   a merchandising rule of the shop (rerank/business_rules.py)
 """
 
 from dataclasses import dataclass
@@ -15,13 +16,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.ranking.consumables import Consumables
+from services.ranking.rerank.business_rules import BusinessRules
 from shared.contracts.events import EVENT_TYPE_CODES, EventType
 from shared.contracts.internal import RankRequest
+from shared.contracts.merchandising import NO_MERCHANDISING, Merchandising
 from shared.features.catalogue import Catalogue
 from shared.features.events import EventWindow, IntArray
 from shared.features.filter import Filter
 from shared.models.tensors import BoolArray
 
+SIMILAR = "similar"
 HIDE_CODE = EVENT_TYPE_CODES[EventType.HIDE]
 REPURCHASE_PAUSE_MS = 12 * 3_600_000
 """even what is bought every week is not wanted again on the day it was bought"""
@@ -41,8 +45,15 @@ class Verdict:
 class Rules:
     """The rules of one request, over the catalogue as it is now."""
 
-    def __init__(self, catalogue: Catalogue, listed: dict[str, IntArray], filter_: Filter | None, now_ms: int) -> None:
-        self._catalogue, self._filter, self._now_ms = catalogue, filter_, now_ms
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        listed: dict[str, IntArray],
+        filter_: Filter | None,
+        business: BusinessRules,
+        now_ms: int,
+    ) -> None:
+        self._catalogue, self._filter, self.business, self._now_ms = catalogue, filter_, business, now_ms
         self._listed_N = np.zeros(len(catalogue), np.uint8)
         for place, rule in enumerate(LISTED_RULES):
             rows = listed.get(rule)
@@ -60,6 +71,9 @@ class Rules:
         _remove(keep_C, ~self._catalogue.sellable(row_C, self._now_ms), "unavailable", removed)
         if self._filter is not None:
             _remove(keep_C, ~self._filter.mask(self._catalogue, row_C, self._now_ms), "filter", removed)
+        hidden_C = self.business.hidden_C(row_C)
+        if hidden_C is not None:
+            _remove(keep_C, hidden_C, "hidden_by_rule", removed)
         return Verdict(keep_C, removed)
 
     def allowed_N(self) -> BoolArray:
@@ -67,7 +81,13 @@ class Rules:
         return self.judge(np.arange(len(self._catalogue), dtype=np.int32)).keep_C
 
 
-def rules_of(request: RankRequest, window: EventWindow, consumables: Consumables, filter_: Filter | None) -> Rules:
+def rules_of(
+    request: RankRequest,
+    window: EventWindow,
+    consumables: Consumables,
+    filter_: Filter | None,
+    merchandising: Merchandising = NO_MERCHANDISING,
+) -> Rules:
     """Return the rules of a request for a list."""
     catalogue, context = consumables.catalogue, request.context
     listed = {
@@ -77,12 +97,20 @@ def rules_of(request: RankRequest, window: EventWindow, consumables: Consumables
         "hidden": window.row_E[window.type_E == HIDE_CODE],
         "seen": _seen(request, window.purchases(), consumables),
     }
-    return Rules(catalogue, listed, filter_, request.as_of_ms)
+    business = BusinessRules(merchandising, request.scenario, catalogue, request.as_of_ms)
+    return Rules(catalogue, listed, filter_, business, request.as_of_ms)
 
 
-def rules_beside(catalogue: Catalogue, row: int, filter_: Filter | None, now_ms: int) -> Rules:
-    """Return the rules of a request for items like one item."""
-    return Rules(catalogue, {"current_item": np.array([row], np.int32)}, filter_, now_ms)
+def rules_beside(
+    catalogue: Catalogue,
+    row: int,
+    filter_: Filter | None,
+    now_ms: int,
+    merchandising: Merchandising = NO_MERCHANDISING,
+) -> Rules:
+    """Return the rules of a request for items like one item; its scenario is called "similar"."""
+    business = BusinessRules(merchandising, SIMILAR, catalogue, now_ms)
+    return Rules(catalogue, {"current_item": np.array([row], np.int32)}, filter_, business, now_ms)
 
 
 def _seen(request: RankRequest, bought: EventWindow, consumables: Consumables) -> IntArray:

@@ -14,6 +14,7 @@ from services.ranking.rank import parsed
 from services.ranking.rules import rules_beside
 from services.ranking.serving_model import ServingModel
 from shared.contracts.internal import RankedItem, RankReply, SimilarRequest
+from shared.contracts.merchandising import NO_MERCHANDISING, Merchandising
 from shared.contracts.recommendation import Counts, Reason
 from shared.features.catalogue import Catalogue
 from shared.features.events import FloatArray, IntArray
@@ -38,7 +39,9 @@ class UnknownKindError(ValueError):
     """Not one of KINDS."""
 
 
-def similar_items(model: ServingModel, request: SimilarRequest) -> RankReply:
+def similar_items(
+    model: ServingModel, request: SimilarRequest, merchandising: Merchandising = NO_MERCHANDISING
+) -> RankReply:
     """Return the items near one item."""
     if request.kind not in KINDS:
         raise UnknownKindError
@@ -47,7 +50,7 @@ def similar_items(model: ServingModel, request: SimilarRequest) -> RankReply:
     row = catalogue.row_of.get(request.item_id, -1)
     if row < 0 or catalogue.items[row].deleted:
         raise UnknownItemError
-    rules = rules_beside(catalogue, row, parsed(request.filter), request.as_of_ms)
+    rules = rules_beside(catalogue, row, parsed(request.filter), request.as_of_ms, merchandising)
     near_X, weight_X, neighbours = neighbours_of(recommender, row, request.kind)
     verdict = rules.judge(near_X)
     kept = np.flatnonzero(verdict.keep_C)

@@ -93,6 +93,12 @@ class RankReply(InternalModel):
     model: ModelName
     cold_start: bool
     took_ms: dict[str, float] = {}
+    notices: list[str] = []
+    """what could not be done as asked, by name (services/ranking/rerank/rerank.py NOTICES)"""
+    rules_version: str | None = None
+    """of the merchandising rules the list was made with"""
+    rules_change_at_ms: int | None = None
+    """when the next dated rule begins or ends; the list is not right for longer"""
 
 
 class SimilarRequest(InternalModel):

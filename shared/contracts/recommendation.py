@@ -80,6 +80,13 @@ class Objective(PublicModel):
     purchase: float = Field(default=0.0, ge=0, le=1e3)
     revenue: float = Field(default=0.0, ge=0, le=1e3)
 
+    @model_validator(mode="after")
+    def some_weight(self) -> "Objective":
+        """Refuse weights that are all zero: they order nothing."""
+        if not (self.click or self.purchase or self.revenue):
+            raise ValueError("at least one weight is above 0")
+        return self
+
 
 class ReturnShape(PublicModel):
     """What the reply carries beside identifiers and scores."""

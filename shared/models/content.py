@@ -36,6 +36,11 @@ class ContentIndex:
         self._new_vector: FloatArray = self._vector_ND
         self._extend()
 
+    def vectors(self, row_C: IntArray) -> FloatArray:
+        """Return the vector of each row; zeros for an item without text in a category without any."""
+        self._extend()
+        return self._vector_ND[row_C]
+
     def likeness(self, wanted_D: FloatArray | None, row_C: IntArray) -> FloatArray:
         """Return the cosine between each row and what the shopper wants; 0 when that is not known."""
         self._extend()

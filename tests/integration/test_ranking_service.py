@@ -38,7 +38,7 @@ async def test_list_is_ranked_with_reasons_and_receipt(app: FastAPI) -> None:
     assert len(reply.items) == 10
     assert reply.counts.removed == {"exclude": 1}
     assert reply.items[0].reasons[0].text
-    assert set(reply.took_ms) == {"encode", "retrieve", "filter", "fuse", "reply"}
+    assert set(reply.took_ms) == {"encode", "retrieve", "filter", "fuse", "rerank", "reply"}
     assert (await call(app, "GET", "/readyz")).status == 200
 
 
