@@ -99,29 +99,30 @@ def _print_table(period: "Period", groupings: "list[Grouping]", rows: "list[Busi
         typer.echo(f"{caption}: none.")
         return
     table = Table(title=caption, title_justify="left")
-    for grouping in groupings:
-        table.add_column(grouping)
-    for name in ("lists", "sessions", "items shown", "CTR", "purchases", "CVR of clicks", "CVR of items shown"):
-        table.add_column(name, justify="right")
-    for name in ("revenue", "revenue/session", "coverage", "diversity", "novelty"):
-        table.add_column(name, justify="right")
+    table.add_column("/".join(groupings))
     for row in rows:
-        table.add_row(*(row.group[name] for name in groupings), *_cells(row))
+        table.add_column("\n".join(row.group.values()) or "all lists", justify="right")
+    cells = [_cells(row) for row in rows]
+    for name in cells[0]:
+        table.add_row(name, *(of_group[name] for of_group in cells))
     Console().print(table)
 
 
-def _cells(row: "BusinessMetrics") -> list[str]:
-    return [
-        f"{row.lists:,}",
-        f"{row.sessions:,}",
-        f"{row.places:,}",
-        f"{row.click_rate:.2%}",
-        f"{row.purchases:,}",
-        "-" if row.purchases_per_click is None else f"{row.purchases_per_click:.2%}",
-        f"{row.purchases_per_place:.3%}",
-        f"{row.revenue:,.2f}",
-        f"{row.revenue_per_session:,.2f}",
-        "-" if row.coverage is None else f"{row.coverage:.1%}",
-        "-" if row.diversity is None else f"{row.diversity:.3f}",
-        f"{row.novelty:.2f} bits",
-    ]
+def _cells(row: "BusinessMetrics") -> dict[str, str]:
+    """Return what is printed of a group: its name, and its value as text."""
+    clicks = "-" if row.purchases_per_click is None else f"{row.purchases_per_click:.2%}"
+    return {
+        "lists": f"{row.lists:,}",
+        "sessions": f"{row.sessions:,}",
+        "items shown": f"{row.places:,}",
+        "clicks": f"{row.clicks:,}",
+        "CTR": f"{row.click_rate:.2%}",
+        "purchases": f"{row.purchases:,}",
+        "CVR, of clicks": clicks,
+        "CVR, of items shown": f"{row.purchases_per_place:.3%}",
+        "revenue": f"{row.revenue:,.2f}",
+        "revenue a session": f"{row.revenue_per_session:,.2f}",
+        "coverage": "-" if row.coverage is None else f"{row.coverage:.1%}",
+        "diversity": "-" if row.diversity is None else f"{row.diversity:.3f}",
+        "novelty, bits": f"{row.novelty:.2f}",
+    }

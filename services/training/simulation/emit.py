@@ -80,6 +80,7 @@ def act_json(log: SimulatedLog, event: int) -> dict[str, Any]:
         line["position"] = int(events.position_E[event])
     if events.type_E[event] == PURCHASE_CODE:
         act["order_id"] = f"{act['recommendation_id']}-o"
+        line["quantity"] = 1
     return act
 
 
