@@ -12,12 +12,23 @@ from services.command import (
     demo_command,
     import_command,
     metrics_command,
+    rules_command,
+    scenarios_command,
     simulate_command,
     stack_command,
     train_command,
 )
 
-COMMANDS = (stack_command, import_command, train_command, metrics_command, simulate_command, demo_command)
+COMMANDS = (
+    stack_command,
+    import_command,
+    train_command,
+    metrics_command,
+    rules_command,
+    scenarios_command,
+    simulate_command,
+    demo_command,
+)
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -5,7 +5,7 @@ Values      `items` are the places of the list as JSON values without their rank
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,8 @@ class Answer:
     model: Mapping[str, Any] | None = None
     counts: Mapping[str, Any] = field(default_factory=lambda: NO_COUNTS)
     arms: Mapping[str, str] = field(default_factory=dict)
+    notices: Sequence[str] = ()
+    """what could not be done as asked"""
     trace: Mapping[str, Any] | None = None
     recommendation_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
@@ -44,7 +46,7 @@ class Answer:
     def document(self, took_ms: float) -> dict[str, Any]:
         """Return the reply (shared.contracts.recommendation.RecommendReply) as JSON values."""
         ttl_ms = min(self.ttl_ms, DEGRADED_TTL_MS) if self.degraded else self.ttl_ms
-        document = {
+        document: dict[str, Any] = {
             "recommendations": [{**place, "rank": rank} for rank, place in enumerate(self.items, start=1)],
             "recommendation_id": self.recommendation_id,
             "model": self.model,
@@ -56,6 +58,8 @@ class Answer:
             "took_ms": round(took_ms, 2),
             "expires_at": iso_of(self.as_of_ms + ttl_ms),
         }
+        if self.notices:
+            document["notices"] = list(self.notices)
         return document if self.trace is None else {**document, "trace": self.trace}
 
 

@@ -3,13 +3,13 @@
 Called by   services/gateway/recommend.py
 Freshness   as the cache says (age; versions of shopper and rules), and only while no item of the list changed and the
             model that made it serves
-Kept        a list is kept with the shopper's and the rules' versions read BEFORE it was made: what changed meanwhile
-            makes it stale at once
+Kept        a list is kept with the shopper's version read BEFORE it was made and the version of the rules it was made
+            with: what changed meanwhile makes it stale at once; so does a dated rule that begins or ends
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -40,6 +40,7 @@ class KeptList:
     fresh: bool
     only_aged: bool
     """not fresh, for no other reason than its age"""
+    notices: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class ListStore:
             except STORE_ERRORS:
                 self._metrics.count_cache("error")
                 return NOTHING
-        kept = None if found.found is None else self._kept(found.found, found.versions)
+        kept = None if found.found is None else self._kept(found.found, found.versions, normal.as_of_ms)
         self._metrics.count_cache("miss" if kept is None else "hit" if kept.fresh else "stale")
         return Look(kept, found.versions)
 
@@ -112,14 +113,15 @@ class ListStore:
         for entry in entries:
             await self._cache.write(entry.request_hash, entry.user_key, entry.content, entry.versions, entry.made_at_ms)
 
-    def _kept(self, cached: CachedList, versions: Versions) -> KeptList | None:
+    def _kept(self, cached: CachedList, versions: Versions, now_ms: int) -> KeptList | None:
         try:
             document = orjson.loads(cached.body)
-            items, made_with = document["items"], document["made_with"]
+            items, made_with, right_until_ms = document["items"], document["made_with"], document["right_until_ms"]
         except (orjson.JSONDecodeError, KeyError, TypeError):
             return None  # written by another version of Aisle
         unchanged = self._changes.unchanged_since((str(place["item_id"]) for place in items), cached.made_at_ms)
         unchanged = unchanged and self._model.made(document["model"]["version"])
+        unchanged = unchanged and (right_until_ms is None or now_ms < right_until_ms)
         same_versions = made_with == [versions.user, versions.model, versions.rules]
         return KeptList(
             items=items,
@@ -128,7 +130,16 @@ class ListStore:
             cold_start=document["cold_start"],
             fresh=cached.fresh and unchanged,
             only_aged=not cached.fresh and same_versions and unchanged,
+            notices=document["notices"],
         )
+
+
+def made_with(read: Versions, rules: str | None) -> Versions:
+    """Return the versions of a list: those read before it was made, and of the rules those that ranking obeyed.
+
+    Ranking may be a moment behind the change that was read. Where nobody has said which rules hold, nobody compares.
+    """
+    return read if read.rules is None else replace(read, rules=rules)
 
 
 def keep(normal: NormalRequest, versions: Versions, items: Places, model: Mapping[str, Any], **rest: Any) -> Keep:

@@ -5,7 +5,7 @@ Out         LiveList; without feature it is made of the request's own session, c
 Errors      LiveFailedError with the reason the answer will carry
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,10 @@ class LiveList:
     counts: Mapping[str, Any]
     reason: DegradedReason
     took_ms: Mapping[str, float]
+    notices: Sequence[str]
+    rules_version: str | None
+    right_until_ms: int | None
+    """when a dated rule of the shop begins or ends"""
 
     @property
     def degraded(self) -> bool:
@@ -123,4 +127,7 @@ def _live_list(ranked: Ranked, has_state: bool, normal: NormalRequest) -> LiveLi
         counts={"retrieved": reply.counts.retrieved, "removed": reply.counts.removed, "ranked": reply.counts.ranked},
         reason=reason,
         took_ms=reply.took_ms,
+        notices=reply.notices,
+        rules_version=reply.rules_version,
+        right_until_ms=reply.rules_change_at_ms,
     )

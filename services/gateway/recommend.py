@@ -16,7 +16,7 @@ from services.gateway.answer import Answer, Places, shaped
 from services.gateway.fallback import Fallback, Wanted
 from services.gateway.filters import parse_public_filter
 from services.gateway.item_changes import ItemChanges
-from services.gateway.list_store import Keep, KeptList, ListStore, Look, keep
+from services.gateway.list_store import Keep, KeptList, ListStore, Look, keep, made_with
 from services.gateway.personal_list import Budgets, LiveFailedError, LiveList, PersonalList
 from services.gateway.request_key import NormalRequest, normalise
 from services.gateway.single_flight import SingleFlight
@@ -92,8 +92,10 @@ class Recommend:
             if look.versions is not None and not live.degraded:
                 places = shaped(live.items, ask.request.return_)
                 cold_start = live.reason is DegradedReason.COLD_START
-                entry = keep(ask.normal, look.versions, places, live.model, counts=live.counts, cold_start=cold_start)
-                self.keeps.put(entry)
+                versions = made_with(look.versions, live.rules_version)
+                rest = {"counts": live.counts, "cold_start": cold_start, "notices": live.notices}
+                rest["right_until_ms"] = live.right_until_ms
+                self.keeps.put(keep(ask.normal, versions, places, live.model, **rest))
             return live
 
         return await self._flights.run(ask.normal.request_hash, make, ask.deadline)
@@ -108,7 +110,7 @@ class Recommend:
             reason = DegradedReason.NO_CATALOG
         answer = self._answer(ask, places, ServedFrom.LIVE, reason)
         trace = None if answer.trace is None else {**answer.trace, "ranking_ms": live.took_ms}
-        return replace(answer, model=live.model, counts=live.counts, trace=trace)
+        return replace(answer, model=live.model, counts=live.counts, notices=live.notices, trace=trace)
 
     def _popular(self, ask: Ask) -> Places:
         wanted = Wanted.by(ask.request, ask.filter)
@@ -128,7 +130,8 @@ class Recommend:
             reason = DegradedReason.COLD_START
         now_ms = ask.normal.as_of_ms
         places = [place for place in kept.items if self.rungs.changes.is_sellable(str(place["item_id"]), now_ms)]
-        return replace(self._answer(ask, places, rung, reason), model=kept.model, counts=kept.counts)
+        answer = self._answer(ask, places, rung, reason)
+        return replace(answer, model=kept.model, counts=kept.counts, notices=kept.notices)
 
     def _answer(self, ask: Ask, places: Places, rung: ServedFrom, reason: DegradedReason) -> Answer:
         trace = {"deadline_left_ms": round(ask.deadline.remaining_ms(), 2)} if ask.request.return_.trace else None

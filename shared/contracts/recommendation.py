@@ -162,7 +162,10 @@ class Recommendation(PublicModel):
 
     item_id: str | int
     rank: int
-    score: float
+    score: float = Field(
+        description="what the list is ordered by: the fused score, or the value under the objective. Where re-ranking "
+        "puts an item above one of a higher score, it carries that higher score, so scores never rise along the list"
+    )
     p_click: float | None = None
     p_purchase: float | None = None
     sources: list[str] | None = None
@@ -207,6 +210,12 @@ class RecommendReply(PublicModel):
     counts: Counts
     took_ms: float
     expires_at: str
+    notices: list[str] | None = Field(
+        default=None,
+        description="what could not be done as asked, by name: objective_unavailable (the model knows no chances: "
+        "ordered by the fused score), pin_unavailable (a pinned item cannot be shown), cap_relaxed (a cap would have "
+        "shortened the list), calibration_without_history, feature_not_finite, score_not_finite; absent: nothing",
+    )
     trace: dict[str, Any] | None = None
 
 

@@ -10,7 +10,7 @@ from shared.contracts.times import epoch_ms
 from shared.storage.history import HistoryEvent, history_event, in_order
 from shared.storage.redis.clients import AsyncRedis, SyncRedis, async_client, sync_client
 from shared.storage.redis.lists_store import ListsStore
-from shared.storage.redis.recommendation_cache import RecommendationCache, Versions
+from shared.storage.redis.recommendation_cache import RecommendationCache, Versions, name_rules_version
 from shared.storage.redis.user_state import MAX_EVENTS, OnlineStateReader, OnlineStateWriter
 from tests.integration.test_storage_interactions import NOON, stored_event
 
@@ -113,7 +113,9 @@ async def test_forgetting_stops_a_rebuild_under_way_and_erasing_leaves_no_lastin
     assert 0 < await cache.ttl("shop:user-version:u:1") < 60
 
 
-async def test_a_cached_answer_is_fresh_until_a_version_changes_or_its_time_is_up(cache: AsyncRedis) -> None:
+async def test_a_cached_answer_is_fresh_until_a_version_changes_or_its_time_is_up(
+    cache: AsyncRedis, cache_worker: SyncRedis
+) -> None:
     answers = RecommendationCache(cache, NAMESPACE, ttl_s=60, fraction=lambda: 0.0)
     states = OnlineStateReader(cache, NAMESPACE)
     await answers.set_model_version("m1")
@@ -133,7 +135,7 @@ async def test_a_cached_answer_is_fresh_until_a_version_changes_or_its_time_is_u
     await answers.set_model_version("m2")
     assert not await freshness(0)
     await answers.set_model_version("m1")
-    await answers.set_rules_version("r1")
+    name_rules_version(cache_worker, NAMESPACE, "r1")
     assert not await freshness(0)
     await cache.delete("shop:rules-version")
     assert await freshness(0)

@@ -1,6 +1,6 @@
 """Answers kept for a while: fresh until anything they were made from changed, stale for a day as a fallback.
 
-Called by   services/gateway
+Called by   services/gateway, services/command (names the rules that hold)
 Freshness   an answer is kept with the versions of the shopper, the model and the rules it was made with; it is fresh
             while all three are what they are now and its own time is not up. That time is jittered by a fifth, so
             that answers made together do not expire together
@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from shared.storage.redis.clients import AsyncRedis
+from shared.storage.redis.clients import AsyncRedis, SyncRedis
 from shared.storage.redis.keys import Keys
 
 JITTER = 0.2
@@ -111,10 +111,6 @@ class RecommendationCache:
         """Say which model serves now: answers of another one are stale at once."""
         await self._client.set(self._keys.model_version(), version)
 
-    async def set_rules_version(self, version: str) -> None:
-        """Say which merchandising rules hold now."""
-        await self._client.set(self._keys.rules_version(), version)
-
     async def erase(self, user_key: str) -> int:
         """Delete every answer kept for a shopper and count them. Walks the whole cache: for erasure only."""
         start = self._keys.cached_list(user_key, "").encode()
@@ -124,6 +120,11 @@ class RecommendationCache:
             if b":" not in key[len(start) :]:  # else it is another shopper's, whose key begins with this one
                 removed += int(await self._client.delete(key))
         return removed
+
+
+def name_rules_version(client: SyncRedis, namespace: str, version: str) -> None:
+    """Say which merchandising rules hold now: answers made under others are stale at once; for the `aisle` command."""
+    client.set(Keys(namespace).rules_version(), version)
 
 
 def _decode(entry: Any, versions: Versions, now_ms: int) -> CachedList | None:

@@ -66,6 +66,10 @@ class Rig:
         self.cold_start = False
         self.model = MODEL
         self.rank_delay_s = 0.0
+        self.notices: list[str] = []
+        self.rules_version: str | None = None
+        """those that ranking obeys, when they are not those that the cache names"""
+        self.rules_change_at_ms: int | None = None
 
     @property
     def outside(self) -> Outside:
@@ -86,6 +90,9 @@ class Rig:
                 "model": self.model,
                 "cold_start": self.cold_start,
                 "took_ms": {"encode": 1.0},
+                "notices": self.notices,
+                "rules_version": self.rules_version or self.cache.rules,
+                "rules_change_at_ms": self.rules_change_at_ms,
             }
         )
 

@@ -175,3 +175,33 @@ async def test_what_does_not_change_a_list_is_not_in_its_key(rig: Rig) -> None:
         await gateway.recommend(context={"local_time": "2026-03-14T18:30:00+01:00"}, user_id="1")
         same = {"context": {"local_time": "2026-03-14T18:59:59+01:00"}, "timeout_ms": 200, "session_id": "x"}
         assert (await gateway.recommend(**same, num_items=10, user_id=1))["served_from"] == "cache"
+
+
+async def test_a_list_made_under_the_rules_of_before_is_not_kept_as_one_under_the_new(rig: Rig) -> None:
+    rig.cache.rules, rig.rules_version = "r2", "r1"
+    async with rig.started() as gateway:
+        await gateway.recommend()
+        assert (await gateway.recommend())["served_from"] == "live"
+        rig.rules_version = "r2"
+        assert (await gateway.recommend())["served_from"] == "live"
+        assert (await gateway.recommend())["served_from"] == "cache"
+
+
+async def test_a_dated_rule_that_begins_or_ends_makes_kept_lists_stale_on_time(rig: Rig) -> None:
+    rig.rules_change_at_ms = START_MS + 5_000
+    async with rig.started() as gateway:
+        await gateway.recommend()
+        rig.clock.advance(4)
+        assert (await gateway.recommend())["served_from"] == "cache"
+        rig.clock.advance(1)
+        assert (await gateway.recommend())["served_from"] == "live"
+
+
+async def test_what_could_not_be_done_is_said_by_fresh_and_kept_lists_alike(rig: Rig) -> None:
+    rig.notices = ["objective_unavailable"]
+    async with rig.started() as gateway:
+        for rung in ("live", "cache"):
+            reply = await gateway.recommend(objective={"revenue": 1})
+            assert (reply["served_from"], reply["notices"]) == (rung, ["objective_unavailable"])
+        rig.notices = []
+        assert "notices" not in await gateway.recommend(user_id=2)

@@ -1,5 +1,6 @@
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -8,7 +9,7 @@ from shared.features.registry import schema_hash
 from shared.service.http_client import Reply
 from shared.service.problems import ProblemError
 from tests.fakes import START_MS, json_of
-from tests.unit.gateway.rig import Rig, entry, ids, lists_blob, settle
+from tests.unit.gateway.rig import Rig, entry, ids, lists_blob, settle, valid
 
 
 async def test_a_live_list_comes_from_feature_and_ranking_with_the_state_passed_on_untouched(rig: Rig) -> None:
@@ -240,3 +241,33 @@ async def test_a_longer_timeout_gives_every_step_more_time(rig: Rig) -> None:
         shorter = gateway.gateway.recommend.budgets.of(100)
     assert (longer.feature_ms, longer.ranking_ms) == (800, 1900)
     assert (shorter.deadline_ms, shorter.ranking_ms) == (100, 190)
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"diversity": 1.1},
+        {"diversity": -0.1},
+        {"novelty": 2},
+        {"objective": {"click": -1}},
+        {"objective": {"click": 0, "purchase": 0, "revenue": 0}},
+        {"objective": {}},
+        {"objective": {"revenue": 1e9}},
+        {"objective": {"clicks": 1}},
+    ],
+)
+async def test_wishes_out_of_range_are_refused_by_name(rig: Rig, wishes: dict[str, Any]) -> None:
+    with pytest.raises(ProblemError) as refused:
+        valid(wishes)
+    assert refused.value.status == 422
+    assert refused.value.errors[0].loc[1] == next(iter(wishes))
+
+
+async def test_wishes_reach_ranking_and_are_part_of_the_cache_key(rig: Rig) -> None:
+    async with rig.started() as gateway:
+        await gateway.recommend()
+        for wishes in ({"diversity": 0.5}, {"novelty": 0.5}, {"objective": {"click": 1}}):
+            assert (await gateway.recommend(**wishes))["served_from"] == "live"
+            sent = orjson.loads(rig.ranking.calls["POST", "/rank"][-1] or b"")
+            name, value = next(iter(wishes.items()))
+            assert sent[name] == value
