@@ -70,6 +70,7 @@ class GatewayMetrics:
     def watch_queue(self, kind: str, length: Callable[[], int]) -> None:
         """Show how many writes wait, read when the metrics are scraped."""
         self._queued.labels(kind).set_function(length)
+        self._dropped.labels(kind)  # a counter that begins at 0 shows its first loss
 
     def watch_breaker(self, dependency: str, breaker: CircuitBreaker) -> None:
         """Show a breaker's state, read when the metrics are scraped."""
