@@ -13,10 +13,12 @@ from typing import Any
 
 import orjson
 
+from shared.contracts.access import ApiKey, ApiKeys, Scope, digest_of
 from shared.contracts.impressions import Impression
 from shared.service.http_client import Reply, ServiceTimeoutError, ServiceUnreachableError, StreamedReply
 from shared.storage.redis.change_stream import Change, ChangeKind
 from shared.storage.redis.event_stream import StreamEvent, Verdict
+from shared.storage.redis.rate_limit import Grant
 from shared.storage.redis.recommendation_cache import CachedList, CacheRead, Versions
 
 START_MS = 1_770_000_000_000
@@ -136,6 +138,46 @@ class FakeLists:
         return self.blob
 
 
+@dataclass
+class FakeKeys:
+    """Where the gateway finds API keys."""
+
+    keys: ApiKeys | None = None
+    down: bool = False
+
+    async def get(self) -> ApiKeys | None:
+        """Return the keys."""
+        if self.down:
+            raise ConnectionError("stream is down")
+        return self.keys
+
+    def issue(self, key: str, *scopes: Scope, **limits: Any) -> None:
+        """Add a key that may be used."""
+        known = self.keys.keys if self.keys is not None else []
+        added = ApiKey(digest=digest_of(key.encode()), scopes=frozenset(scopes), **limits)
+        self.keys = ApiKeys(issued=True, keys=[*known, added])
+
+
+@dataclass
+class FakeRates:
+    """The rates that gateways share: what is in a bucket, for ever."""
+
+    tokens: int = 1_000_000
+    down: bool = False
+    delay_s: float = 0.0
+    asked: int = 0
+
+    async def take(self, key_id: str, rate_per_s: float, capacity: float, wanted: int) -> Grant:
+        """Take tokens."""
+        self.asked += 1
+        await asyncio.sleep(self.delay_s)
+        if self.down:
+            raise ConnectionError("cache is down")
+        granted = min(wanted, self.tokens)
+        self.tokens -= granted
+        return Grant(granted, 0.0 if granted else 1 / rate_per_s)
+
+
 class FakeChanges:
     """A change stream fed by the test."""
 
@@ -159,6 +201,11 @@ class FakeChanges:
         """Tell of a published model."""
         self._number += 1
         self.queue.put_nowait(Change(f"{at_ms}-{self._number}", ChangeKind.MODEL, {"version": version}))
+
+    def keys(self, at_ms: int) -> None:
+        """Tell of API keys made or revoked."""
+        self._number += 1
+        self.queue.put_nowait(Change(f"{at_ms}-{self._number}", ChangeKind.KEYS, {}))
 
     def item(self, at_ms: int, **item: Any) -> None:
         """Tell of a changed item."""

@@ -30,6 +30,7 @@ from rich.table import Table
 from benchmarks.environment import ROOT, environment
 from benchmarks.serving.load import Measured, open_loop
 from deploy.local.state_file import StateFile
+from shared.contracts.access import TOKEN_HEADER
 from shared.service.settings import Settings
 from shared.storage.redis.clients import async_client
 from shared.storage.redis.user_state import OnlineStateReader
@@ -63,6 +64,8 @@ def warm_up(settings: Settings, users: list[str]) -> None:
     for url in (settings.feature_url, settings.ranking_url, settings.gateway_url):
         wait_for(f"{url}/readyz", timeout_s=60)
     headers = {"Content-Type": "application/json"}
+    if tokens := settings.internal_tokens():
+        headers[TOKEN_HEADER] = tokens[0]
     for user in users:
         body = json.dumps({"user_key": f"u:{user}", "as_of_ms": int(time.time() * 1000)}).encode()
         with urllib.request.urlopen(urllib.request.Request(f"{settings.feature_url}/state", body, headers)) as reply:

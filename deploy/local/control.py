@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy.local.addresses import write_addresses
+from deploy.local.addresses import own_token, write_addresses
 from deploy.local.child import stop_survivor, tail
 from deploy.local.ports import PortTakenError
 from deploy.local.postgres import StoreFailedError
@@ -74,7 +74,7 @@ def supervise(settings: Settings, *, stores_only: bool = False) -> None:
         if not stores_only:
             require_free_service_ports(settings)
         stack = plan_stack(settings)
-        write_addresses(settings.home, stack.urls)
+        write_addresses(settings.home, stack.urls | own_token(settings))
         Supervisor(
             stack.stores, stack.services, lambda: _migrate(stack), state_file, with_services=not stores_only
         ).run()

@@ -11,6 +11,7 @@ import typer
 from services.command import (
     demo_command,
     import_command,
+    keys_command,
     metrics_command,
     rules_command,
     scenarios_command,
@@ -27,6 +28,7 @@ COMMANDS = (
     rules_command,
     scenarios_command,
     simulate_command,
+    keys_command,
     demo_command,
 )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from services.command.api_client import ApiClient, ApiError
+from services.command.api_client import ApiClient, ApiError, gateway_client
 
 if TYPE_CHECKING:
     from services.training.simulation.config import SimulationConfig
@@ -26,8 +26,10 @@ class VisitError(Exception):
 
 def visit(config: "SimulationConfig", gateway_url: str, in_shop: bool, visits: int) -> None:
     """Send the shoppers, one visit after the other, and print what they did."""
+    from shared.service.settings import Settings
+
     try:
-        _visit(config, ApiClient(gateway_url.rstrip("/")), in_shop, visits)
+        _visit(config, gateway_client(Settings.load(), gateway_url), in_shop, visits)
     except ApiError as error:
         raise VisitError(str(error)) from None
 

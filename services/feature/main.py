@@ -17,6 +17,7 @@ from fastapi import FastAPI
 
 from services.feature.catalogue import ShopCatalogue
 from services.feature.event_store import EventStore
+from services.feature.key_carrier import KeyCarrier
 from services.feature.lists import ListsJob
 from services.feature.metrics import FeatureMetrics
 from services.feature.parity import ParityCheck
@@ -39,6 +40,7 @@ from shared.service.metrics import ServiceMetrics
 from shared.service.server import serve
 from shared.service.settings import Settings
 from shared.storage.live_catalogue import LiveCatalogue
+from shared.storage.redis.api_keys import KeyStore
 from shared.storage.redis.change_stream import BLOCK_MS, ChangeStream
 from shared.storage.redis.clients import async_client, sync_client
 from shared.storage.redis.lists_store import ListsStore
@@ -62,6 +64,7 @@ class Parts:
 
     feature: Feature
     lists: ListsJob
+    keys: KeyCarrier
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -124,7 +127,7 @@ def compose(settings: Settings, metrics: ServiceMetrics, closing: AsyncExitStack
     lists = ListsJob(
         engine, ListsStore(cache, namespace), lambda: live.catalogue, clock, every_s=settings.lists_refresh_s
     )
-    return Parts(feature, lists)
+    return Parts(feature, lists, KeyCarrier(engine, KeyStore(stream, namespace)))
 
 
 def _lifespan(parts: Parts, closing: AsyncExitStack) -> Lifespan:
@@ -143,7 +146,7 @@ def _lifespan(parts: Parts, closing: AsyncExitStack) -> Lifespan:
                 await parts.lists.keep_fresh()
 
             news, parity = parts.feature.catalogue.tell_what_is_owed, parts.feature.parity.run
-            async with running(lists=lists, news=news, parity=parity):
+            async with running(lists=lists, news=news, parity=parity, keys=parts.keys.run):
                 yield
             loading.cancel()
             await asyncio.gather(loading, return_exceptions=True)

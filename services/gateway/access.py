@@ -1,45 +1,68 @@
-"""Who may ask: an API key on every call, or only this machine; and the /v1 prefix every path also has.
+"""Who may ask: a key with the right scope on every call, within its rate; and the /v1 prefix every path also has.
 
 Called by   services/gateway/main.py, which puts both in front of the routes
-Keys        compared by their SHA-256 in constant time, so neither length nor prefix leaks; never logged
+Order       before anything of the request is parsed: key (401) → scope (403) → rate (429)
+Open        without keys (key_ring.py says when) everything is answered, on loopback only
+Secrets     neither a key nor a part of one reaches a log, a metric or an answer; a key's id does
 """
-
-import hashlib
-import hmac
-from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from services.gateway.key_ring import KeyRing
+from services.gateway.rate_limit import RateLimits
+from services.gateway.scopes import METRICS, PROBES, scope_of
 from shared.contracts.problems import ProblemCode
-from shared.service.middleware import OPERATIONS_PATHS
-from shared.service.problems import ProblemError, problem_response
+from shared.service.problems import ProblemError, not_found, problem_response
 from shared.service.settings import Settings, refuse_settings
 
 KEY_HEADER = b"x-api-key"
 PREFIX = "/v1/"
 
 
-class ApiKeys:
-    """Refuses calls without one of the keys; probes and metrics are open."""
+class Access:
+    """Refuses calls that no key allows; probes are open."""
 
-    def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, ring: KeyRing, limits: RateLimits, admin_port: int | None) -> None:
         self._app = app
-        self._digests = [hashlib.sha256(key.encode()).digest() for key in keys]
+        self._ring = ring
+        self._limits = limits
+        self._admin_port = admin_port
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a call on, or answer 401."""
-        if scope["type"] == "http" and scope["path"] not in OPERATIONS_PATHS and not self._is_known(scope):
-            problem = ProblemError(401, ProblemCode.UNAUTHENTICATED, "a valid X-API-Key header is required")
-            await problem_response(problem)(scope, receive, send)
-            return
+        """Pass a call on, or say why not."""
+        if scope["type"] == "http":
+            refusal = await self._refusal(scope)
+            if refusal is not None:
+                await problem_response(refusal)(scope, receive, send)
+                return
         await self._app(scope, receive, send)
 
-    def _is_known(self, scope: Scope) -> bool:
-        given = [value for name, value in scope["headers"] if name == KEY_HEADER]
-        if len(given) != 1:
-            return False
-        digest = hashlib.sha256(given[0]).digest()
-        return any([hmac.compare_digest(digest, known) for known in self._digests])  # noqa: C419 - all, in constant time
+    async def _refusal(self, scope: Scope) -> ProblemError | None:
+        path = scope["path"]
+        if path in PROBES:
+            return None
+        if self._admin_port is not None and self._is_inside(scope) != (path == METRICS):
+            # Figures are on the inner port and nothing else is.
+            return not_found("path")
+        if not self._ring.is_closed or self._is_inside(scope):
+            return None
+        key = self._ring.find(_presented(scope))
+        if key is None:
+            return ProblemError(401, ProblemCode.UNAUTHENTICATED, "a valid X-API-Key header is required")
+        wanted = scope_of(scope["method"], path)
+        if not key.allows(wanted):
+            return ProblemError(403, ProblemCode.FORBIDDEN, f"this key lacks the scope {wanted.value}")
+        return await self._limits.refusal(key)
+
+    def _is_inside(self, scope: Scope) -> bool:
+        """Return whether the call came in on the port that only the inside can reach; no client can make that up."""
+        return self._admin_port is not None and scope["server"][1] == self._admin_port
+
+
+def _presented(scope: Scope) -> bytes:
+    """Return the key of a call; two of them are none."""
+    given: list[bytes] = [value for name, value in scope["headers"] if name == KEY_HEADER]
+    return given[0] if len(given) == 1 else b""
 
 
 class VersionPrefix:
@@ -58,7 +81,10 @@ class VersionPrefix:
 
 def refuse_open_bind(settings: Settings) -> None:
     """End the process when anybody on the network could use an open gateway."""
-    if settings.is_loopback or settings.api_key_list():
+    if settings.is_loopback or settings.require_keys or settings.api_key_list():
         return
-    problem = "without AISLE_API_KEYS the gateway answers this machine only; set them, or AISLE_HOST to 127.0.0.1"
+    problem = (
+        "without keys the gateway answers this machine only; set AISLE_REQUIRE_KEYS=true and make keys with"
+        " `aisle keys create`, or set AISLE_API_KEYS, or AISLE_HOST to 127.0.0.1"
+    )
     refuse_settings([f"AISLE_HOST: {problem}"])

@@ -10,6 +10,7 @@ import asyncio
 import structlog
 
 from services.gateway.item_changes import ItemChanges
+from services.gateway.key_ring import KeyRing
 from services.gateway.ports import ChangeFeed
 from services.gateway.serving_model import ServingModel
 from shared.storage.redis.change_stream import Change, ChangeKind
@@ -23,10 +24,11 @@ log = structlog.get_logger(__name__)
 class ChangeFollower:
     """Reads changes and tells those who keep them."""
 
-    def __init__(self, feed: ChangeFeed, items: ItemChanges, model: ServingModel) -> None:
+    def __init__(self, feed: ChangeFeed, items: ItemChanges, model: ServingModel, keys: KeyRing) -> None:
         self._feed = feed
         self._items = items
         self._model = model
+        self._keys = keys
         self._last_id = f"{items.known_since_ms}-0"
 
     async def run(self) -> None:
@@ -49,6 +51,8 @@ class ChangeFollower:
         try:
             if change.kind == ChangeKind.MODEL:
                 self._model.saw(change.body["version"])
+            elif change.kind == ChangeKind.KEYS:
+                self._keys.refresh_soon()
             else:
                 self._items.take(change)
         except (KeyError, TypeError, ValueError) as error:

@@ -17,6 +17,7 @@ from services.gateway.dependency import Dependency
 from services.gateway.event_intake import EventIntake
 from services.gateway.fallback import Fallback
 from services.gateway.item_changes import ItemChanges
+from services.gateway.key_ring import KeyRing, KeySource
 from services.gateway.list_store import Keep, ListStore
 from services.gateway.listing import Listing
 from services.gateway.lists_board import ListsBoard
@@ -24,6 +25,7 @@ from services.gateway.metrics import GatewayMetrics
 from services.gateway.personal_list import Budgets, PersonalList
 from services.gateway.ports import ChangeFeed, EventLog, ImpressionLog, ListCache, ListsSource, Sender
 from services.gateway.proxy import TIMEOUT_MS, FeatureProxy
+from services.gateway.rate_limit import Buckets, RateLimits
 from services.gateway.recommend import Recommend, Rungs
 from services.gateway.routes import Gateway
 from services.gateway.serving_model import ServingModel
@@ -50,6 +52,8 @@ class Outside:
     impressions: ImpressionLog
     lists: ListsSource
     changes: ChangeFeed
+    keys: KeySource
+    rates: Buckets
     feature: Sender
     ranking: Sender
 
@@ -59,6 +63,8 @@ class Parts:
     """The gateway, put together."""
 
     gateway: Gateway
+    ring: KeyRing
+    limits: RateLimits
     board: ListsBoard
     changes: ItemChanges
     keeps: AfterAnswer[Keep]
@@ -73,6 +79,13 @@ def compose(settings: Settings, outside: Outside, clock: Clock, service_metrics:
     changes = ItemChanges(clock.now_ms() - 2 * settings.cache_ttl_s * 1000)
     board = ListsBoard(settings.snapshot_path)
     model = ServingModel()
+    ring = KeyRing(
+        settings.api_key_list(),
+        required=settings.require_keys,
+        snapshot_path=settings.keys_snapshot_path,
+        clock=clock,
+    )
+    limits = RateLimits(outside.rates, settings.rate_limit_per_s, settings.cache_timeout_ms, _breaker(clock), clock)
     store = ListStore(outside.cache, _breaker(clock), changes, model, metrics)
 
     async def append_impressions(shown: Sequence[Shown]) -> None:
@@ -85,13 +98,17 @@ def compose(settings: Settings, outside: Outside, clock: Clock, service_metrics:
     async def follow_lists() -> None:
         await board.follow(outside.lists, settings.lists_poll_s)
 
+    async def follow_keys() -> None:
+        await ring.follow(outside.keys)
+
     jobs: dict[str, Job] = {
+        "follow_keys": follow_keys,
         "follow_lists": follow_lists,
-        "follow_changes": ChangeFollower(outside.changes, changes, model).run,
+        "follow_changes": ChangeFollower(outside.changes, changes, model, ring).run,
         "write_cached_lists": keeps.run,
         "write_impressions": impressions.run,
     }
-    return Parts(gateway, board, changes, keeps, impressions, jobs)
+    return Parts(gateway, ring, limits, board, changes, keeps, impressions, jobs)
 
 
 @dataclass(frozen=True)

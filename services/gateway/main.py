@@ -12,7 +12,7 @@ from typing import Final
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from services.gateway.access import ApiKeys, VersionPrefix, refuse_open_bind
+from services.gateway.access import Access, VersionPrefix, refuse_open_bind
 from services.gateway.composition import Outside, Parts, compose
 from services.gateway.routes import catalogue_routes, event_routes, recommendation_routes, user_routes
 from shared.service.app import Lifespan, create_service_app
@@ -22,11 +22,13 @@ from shared.service.http_client import HttpClient
 from shared.service.metrics import ServiceMetrics
 from shared.service.server import serve
 from shared.service.settings import Settings
+from shared.storage.redis.api_keys import KeyStore
 from shared.storage.redis.change_stream import BLOCK_MS, ChangeStream
 from shared.storage.redis.clients import async_client
 from shared.storage.redis.event_stream import EventStream
 from shared.storage.redis.impression_stream import ImpressionStream
 from shared.storage.redis.lists_store import ListsStore
+from shared.storage.redis.rate_limit import RateBuckets
 from shared.storage.redis.recommendation_cache import RecommendationCache
 
 NAME: Final = "gateway"
@@ -52,7 +54,8 @@ def connect(settings: Settings) -> tuple[Outside, AsyncExitStack]:
     cache = async_client(settings.redis_cache_url, CACHE_TIMEOUT_S)
     for client in (events, follow, cache):
         closing.push_async_callback(client.aclose)
-    feature, ranking = HttpClient(settings.feature_url), HttpClient(settings.ranking_url)
+    token = next(iter(settings.internal_tokens()), None)
+    feature, ranking = HttpClient(settings.feature_url, token), HttpClient(settings.ranking_url, token)
     for http in (feature, ranking):
         closing.push_async_callback(http.close)
     namespace = settings.namespace
@@ -62,6 +65,8 @@ def connect(settings: Settings) -> tuple[Outside, AsyncExitStack]:
         impressions=ImpressionStream(events, namespace),
         lists=ListsStore(cache, namespace),
         changes=ChangeStream(follow, namespace),
+        keys=KeyStore(events, namespace),
+        rates=RateBuckets(cache, namespace),
         feature=feature,
         ranking=ranking,
     )
@@ -79,9 +84,10 @@ def gateway_app(settings: Settings, outside: Outside, clock: Clock, closing: Asy
         return None if waited or not parts.board.current.is_empty else "no list in memory yet"
 
     gateway = parts.gateway
-    middleware = [Middleware(VersionPrefix)]
-    if keys := settings.api_key_list():
-        middleware.append(Middleware(ApiKeys, keys=keys))
+    middleware = [
+        Middleware(VersionPrefix),
+        Middleware(Access, ring=parts.ring, limits=parts.limits, admin_port=settings.admin_port),
+    ]
     return create_service_app(
         NAME,
         settings,
@@ -98,6 +104,7 @@ def _lifespan(parts: Parts, closing: AsyncExitStack) -> Lifespan:
     async def run(_app: FastAPI) -> AsyncIterator[None]:
         async with closing:
             parts.board.load_snapshot()
+            parts.ring.load_snapshot()
             async with running(**parts.jobs):
                 yield
             # The last answers' impressions and lists, before the connections go.

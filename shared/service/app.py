@@ -18,6 +18,7 @@ from starlette.responses import Response
 from shared.contracts.problems import ProblemCode, ProblemDetail
 from shared.service import openapi
 from shared.service.bodies import json_reply
+from shared.service.internal_token import internal_only
 from shared.service.logs import configure_logging
 from shared.service.metrics import ServiceMetrics
 from shared.service.middleware import RequestMiddleware
@@ -72,7 +73,7 @@ def create_service_app(
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid_parameters)
     # Inside of RequestMiddleware, so that what they answer is counted and carries the request id.
-    app.user_middleware.extend(middleware)
+    app.user_middleware.extend(middleware if name == "gateway" else [*internal_only(settings), *middleware])
     app.add_middleware(RequestMiddleware, metrics=metrics, max_requests=settings.max_requests, tracing=tracing)
     openapi.install(app, routers)
     return app

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import aiohttp
 from yarl import URL
 
+from shared.contracts.access import TOKEN_HEADER
 from shared.service.request_context import current_request
 
 # Shorter than the 75 s of shared/service/server.py: the client closes idle connections first, so none breaks in use.
@@ -55,8 +56,9 @@ class StreamedReply:
 class HttpClient:
     """Connections to one service, opened when they are first needed; belongs to one event loop."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, token: str | None = None) -> None:
         self._base_url = base_url
+        self._credentials = {} if token is None else {TOKEN_HEADER: token}
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "HttpClient":
@@ -77,6 +79,7 @@ class HttpClient:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=POOL_SIZE, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=60),
+                headers=self._credentials,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 skip_auto_headers=("User-Agent", "Accept-Encoding"),

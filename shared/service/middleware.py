@@ -19,6 +19,14 @@ from shared.service.tracing import Tracing
 OPERATIONS_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 MAX_HEADER_BYTES = 32 * 1024
 UNMATCHED = "unmatched"
+CACHE_CONTROL = b"cache-control"
+NO_STORE = (CACHE_CONTROL, b"no-store")
+"""unless a route says otherwise: an answer is one shopper's, or changes by the second"""
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+)
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +100,10 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.started = True
             self.status = message["status"]
-            headers = [*message.get("headers", ()), (REQUEST_ID, self._context.request_id.encode("ascii"))]
+            headers = [*message.get("headers", ()), *SECURITY_HEADERS]
+            if not any(name == CACHE_CONTROL for name, _ in headers):
+                headers.append(NO_STORE)
+            headers.append((REQUEST_ID, self._context.request_id.encode("ascii")))
             if self._context.traceparent is not None:
                 headers.append((TRACEPARENT, self._context.traceparent.encode("ascii")))
             message = {**message, "headers": headers}

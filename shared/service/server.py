@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from shared.service.app import Drain
+from shared.service.bounded_protocol import BoundedHttpProtocol
 from shared.service.settings import ServiceName, Settings
 
 KEEP_ALIVE_S = 75
@@ -63,7 +64,7 @@ def serve(app: FastAPI, settings: Settings, service: ServiceName) -> None:
         host=settings.host,
         port=settings.port_of(service),
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttpProtocol,
         ws="none",
         log_config=None,
         access_log=False,
@@ -74,4 +75,21 @@ def serve(app: FastAPI, settings: Settings, service: ServiceName) -> None:
         timeout_graceful_shutdown=FINISH_S,
     )
     sys.setswitchinterval(SWITCH_S)
-    DrainingServer(config, app.state.drain, settings.drain_s).run()
+    DrainingServer(config, app.state.drain, settings.drain_s).run(_sockets(settings, service))
+
+
+def _sockets(settings: Settings, service: ServiceName) -> list[socket.socket] | None:
+    """Return the gateway's two ports, where it has an inner one; None: the one of the configuration."""
+    if service != "gateway" or settings.admin_port is None:
+        return None
+    return [_listening(settings.host, port) for port in (settings.port_of("gateway"), settings.admin_port)]
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
+        )
+    except OSError as error:
+        print(f"port {port} cannot be used: {error.strerror}", file=sys.stderr)
+        raise SystemExit(1) from None

@@ -95,7 +95,18 @@ class Settings(BaseSettings):
     otlp_url: Annotated[str, AfterValidator(_http_url_or_none)] = ""
     """of an OpenTelemetry collector, such as http://collector:4318; empty: no traces. Needs the extra `tracing`"""
     api_keys: SecretStr = SecretStr("")
-    """comma separated; two at a time allow a rotation; empty: the gateway is open and binds loopback only"""
+    """comma separated, each good for everything: for the first hour of an install, and for its `aisle` command, which
+    sends the first; shops get keys of `aisle keys`"""
+    require_keys: bool = False
+    """nobody is answered without a key; also with api_keys, and since the first `aisle keys create`. Without any of
+    these the gateway is open and binds loopback only"""
+    rate_limit_per_s: float = Field(default=500.0, gt=0, le=1_000_000)
+    """requests of one API key, over all gateways, unless the key has a limit of its own"""
+    admin_port: int | None = Field(default=None, ge=1, le=65_535)
+    """the gateway's figures are on this port only, which the inside alone can reach; empty: on its own port"""
+    internal_token: SecretStr = SecretStr("")
+    """what feature, ranking and training ask of every caller; comma separated: the first is sent, all are accepted;
+    empty: they are open and bind loopback only"""
 
     deadline_ms: Milliseconds = 300
     """of one POST /recommend, from the first byte to the answer"""
@@ -154,9 +165,22 @@ class Settings(BaseSettings):
         """Return whether the bind address is reachable from this machine only."""
         return self.host in LOOPBACK_HOSTS
 
+    @property
+    def keys_snapshot_path(self) -> Path:
+        """File with the hashes of the last known API keys, read by the gateway when Redis is away at its start."""
+        return self.home / "snapshot" / "keys.json"
+
     def api_key_list(self) -> list[str]:
-        """Return the accepted API keys; empty when the gateway is open."""
-        return [key for key in (part.strip() for part in self.api_keys.get_secret_value().split(",")) if key]
+        """Return the API keys of the settings."""
+        return _parts(self.api_keys)
+
+    def internal_tokens(self) -> list[str]:
+        """Return what internal services accept, the one that is sent first; empty when they are open."""
+        return _parts(self.internal_token)
+
+
+def _parts(secret: SecretStr) -> list[str]:
+    return [part for part in map(str.strip, secret.get_secret_value().split(",")) if part]
 
 
 def refuse_settings(problems: Sequence[str]) -> NoReturn:

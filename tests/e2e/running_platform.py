@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.local.addresses import read_addresses
+from deploy.local.addresses import TOKEN_SETTING, read_addresses
 from deploy.local.ports import free_port
 from deploy.local.state_file import ChildRecord, StateFile
+from shared.contracts.access import TOKEN_HEADER
 from shared.storage.relational import model_registry
 from shared.storage.relational.engine import make_engine
 from shared.storage.relational.model_registry import ModelVersion
@@ -63,12 +64,16 @@ class Platform:
 
     def get(self, path: str, service: str = "gateway") -> Answer:
         """Call GET."""
-        return self._call(urllib.request.Request(self.urls[service] + path))
+        return self._call(urllib.request.Request(self.urls[service] + path, headers=self._credentials()))
 
     def post(self, path: str, body: Any, service: str = "gateway") -> Answer:
         """Call POST."""
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", **self._credentials()}
         return self._call(urllib.request.Request(self.urls[service] + path, json.dumps(body).encode(), headers))
+
+    def _credentials(self) -> dict[str, str]:
+        """Return what the services of this home ask of each other; the gateway pays it no heed."""
+        return {TOKEN_HEADER: read_addresses(self.home).get(TOKEN_SETTING, "")}
 
     def _call(self, request: urllib.request.Request) -> Answer:
         try:

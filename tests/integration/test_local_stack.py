@@ -16,7 +16,7 @@ import pytest
 import redis
 from sqlalchemy import text
 
-from deploy.local.addresses import read_addresses
+from deploy.local.addresses import TOKEN_SETTING, read_addresses
 from deploy.local.ports import free_port
 from deploy.local.state_file import ChildRecord, StateFile
 from shared.service.settings import Settings
@@ -130,7 +130,7 @@ def test_a_store_of_ones_own_is_used_and_not_started(stack: Stack, stream_url: s
 
     assert stack.command("up", "--stores-only").returncode == 0
     assert set(stack.children()) == {"postgres"}
-    assert set(read_addresses(stack.home)) == {"database_url"}
+    assert set(read_addresses(stack.home)) == {"database_url", "internal_token"}
 
 
 def test_other_commands_find_the_stores_of_their_home(stack: Stack) -> None:
@@ -140,6 +140,7 @@ def test_other_commands_find_the_stores_of_their_home(stack: Stack) -> None:
         [sys.executable, "-c", load], env=stack.environment, capture_output=True, text=True, check=True
     )
     addresses = read_addresses(stack.home)
+    assert len(addresses.pop(TOKEN_SETTING)) > 40
 
     assert {name: json.loads(said.stdout)[name] for name in addresses} == addresses
     assert urlsplit(addresses["redis_cache_url"]).port == stack.children()["cache"].port

@@ -35,6 +35,8 @@ class ChangeKind(StrEnum):
     """{"version": str}"""
     RULES = "rules"
     """{"version": str}"""
+    KEYS = "keys"
+    """{}: API keys were made or revoked; read them anew"""
     USER = "user"
     """{"user_key": str}: erased or merged; drop what you keep of this shopper"""
     LISTS = "lists"

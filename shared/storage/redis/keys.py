@@ -40,6 +40,14 @@ class Keys:
         """S stream: what changed in the catalogue, models and rules, for every process to follow."""
         return f"{self.namespace}:changes"
 
+    def api_keys(self) -> str:
+        """S string: the hashes and scopes of the API keys that may be used, as JSON."""
+        return f"{self.namespace}:api-keys"
+
+    def rate(self, key_id: str) -> str:
+        """C hash: what is left of the rate of one API key."""
+        return f"{self.namespace}:rate:{key_id}"
+
     def user_events(self, user_key: str) -> str:
         """C sorted set: a shopper's newest events."""
         return f"{self.namespace}:user-events:{user_key}"

@@ -225,4 +225,6 @@ api_keys = Table(
     _required("scopes", ARRAY(Text)),
     _required("created_at", Moment, server_default=NOW),
     Column("revoked_at", Moment),
+    Column("expires_at", Moment, comment="null: never"),
+    Column("requests_per_s", REAL, comment="null: the limit of the settings"),
 )

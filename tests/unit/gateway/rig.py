@@ -26,7 +26,9 @@ from tests.fakes import (
     FakeClock,
     FakeEventLog,
     FakeImpressionLog,
+    FakeKeys,
     FakeLists,
+    FakeRates,
     FakeService,
     json_of,
 )
@@ -59,6 +61,8 @@ class Rig:
         self.impressions = FakeImpressionLog()
         self.lists = FakeLists(POPULAR)
         self.changes = FakeChanges()
+        self.keys = FakeKeys()
+        self.rates = FakeRates()
         self.feature = FakeService()
         self.ranking = FakeService()
         self.feature.on("POST", "/state", lambda _: json_of({"user_key": "u:1", "version": "s1", "as_of_ms": 0}))
@@ -74,7 +78,17 @@ class Rig:
     @property
     def outside(self) -> Outside:
         """Return the fakes as the gateway sees them."""
-        return Outside(self.cache, self.events, self.impressions, self.lists, self.changes, self.feature, self.ranking)
+        return Outside(
+            cache=self.cache,
+            events=self.events,
+            impressions=self.impressions,
+            lists=self.lists,
+            changes=self.changes,
+            keys=self.keys,
+            rates=self.rates,
+            feature=self.feature,
+            ranking=self.ranking,
+        )
 
     async def rank(self, body: bytes | None) -> Reply:
         """Answer like ranking: as many items as asked for, without the excluded ones."""

@@ -25,7 +25,7 @@ def test_a_thread_that_computes_does_not_keep_a_service_from_its_event_loop(
     usual_switching: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits_s: list[float] = []
-    monkeypatch.setattr(DrainingServer, "run", lambda server: waits_s.extend(waits_beside_a_busy_thread()))
+    monkeypatch.setattr(DrainingServer, "run", lambda server, sockets: waits_s.extend(waits_beside_a_busy_thread()))
     app = FastAPI()
     app.state.drain = Drain()
     serve(app, Settings(), "feature")

@@ -1,0 +1,125 @@
+"""How often a key may ask: buckets that all gateways share, asked for a few tokens at a time.
+
+Called by   services/gateway/access.py, before a request is parsed
+Cost        a process takes the tokens of LEASE_S at once and spends them from memory, so a busy key costs 10
+            round trips a second and not one for each request; tokens left over lapse, so the limit is never exceeded
+Refused     429 with Retry-After; until then the process refuses from memory, and a flood costs no round trip either
+Store away  each process grants the rate by itself: never an error, and never no limit
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Protocol
+
+import structlog
+
+from shared.contracts.access import ApiKey
+from shared.contracts.problems import ProblemCode
+from shared.resilience.circuit_breaker import CircuitBreaker
+from shared.service.clock import Clock
+from shared.service.problems import ProblemError
+from shared.storage.redis.clients import STORE_ERRORS
+from shared.storage.redis.rate_limit import Grant
+
+LEASE_S = 0.1
+BURST_S = 2.0
+"""a key that was quiet may send this many seconds' worth at once"""
+
+STORE_AWAY: tuple[type[Exception], ...] = (*STORE_ERRORS, TimeoutError)
+
+log = structlog.get_logger(__name__)
+
+
+class Buckets(Protocol):
+    """shared.storage.redis.rate_limit.RateBuckets."""
+
+    async def take(self, key_id: str, rate_per_s: float, capacity: float, wanted: int) -> Grant:
+        """Take up to `wanted` tokens."""
+        ...
+
+
+@dataclass
+class _Meter:
+    """What one process has left for one key."""
+
+    leased: int = 0
+    leased_until_s: float = 0.0
+    refused_until_s: float = 0.0
+    local_tokens: float | None = None
+    """of the bucket that counts while the store is away; None: full"""
+    local_at_s: float = 0.0
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class RateLimits:
+    """The limits of one process."""
+
+    def __init__(
+        self, buckets: Buckets, default_per_s: float, timeout_ms: float, breaker: CircuitBreaker, clock: Clock
+    ) -> None:
+        self._buckets = buckets
+        self._default_per_s = default_per_s
+        self._timeout_s = timeout_ms / 1000
+        self._breaker = breaker
+        self._clock = clock
+        self._meters: dict[str, _Meter] = {}
+
+    async def refusal(self, key: ApiKey) -> ProblemError | None:
+        """Count one request; return the 429 if it is one too many."""
+        meter = self._meters.setdefault(key.key_id, _Meter())
+        rate_per_s = key.requests_per_s or self._default_per_s
+        if self._spend(meter):
+            return None
+        async with meter.asking:
+            # Those who waited behind the one who asked find what it brought.
+            while not self._spend(meter):
+                wait_s = meter.refused_until_s - self._clock.monotonic_s()
+                if wait_s > 0:
+                    return _too_many(wait_s)
+                await self._lease(meter, key.key_id, rate_per_s)
+        return None
+
+    def _spend(self, meter: _Meter) -> bool:
+        if meter.leased < 1 or self._clock.monotonic_s() >= meter.leased_until_s:
+            return False
+        meter.leased -= 1
+        return True
+
+    async def _lease(self, meter: _Meter, key_id: str, rate_per_s: float) -> None:
+        """Bring tokens, or the moment before which there are none."""
+        wanted = max(1, int(rate_per_s * LEASE_S))
+        grant = await self._asked(key_id, rate_per_s, wanted) or self._local(meter, rate_per_s, wanted)
+        now_s = self._clock.monotonic_s()
+        meter.leased, meter.leased_until_s = grant.tokens, now_s + max(LEASE_S, 1 / rate_per_s)
+        meter.refused_until_s = now_s + grant.wait_s if grant.tokens == 0 else 0.0
+
+    async def _asked(self, key_id: str, rate_per_s: float, wanted: int) -> Grant | None:
+        if not self._breaker.allow():
+            return None
+        try:
+            with self._breaker.attempt(*STORE_AWAY):
+                async with asyncio.timeout(self._timeout_s):
+                    return await self._buckets.take(key_id, rate_per_s, _capacity(rate_per_s), wanted)
+        except STORE_AWAY as error:
+            log.warning("rate_store_unavailable", reason=type(error).__name__)
+            return None
+
+    def _local(self, meter: _Meter, rate_per_s: float, wanted: int) -> Grant:
+        """Grant from a bucket in memory, as the store's script would."""
+        now_s = self._clock.monotonic_s()
+        capacity = _capacity(rate_per_s)
+        tokens = capacity if meter.local_tokens is None else meter.local_tokens
+        tokens = min(capacity, tokens + (now_s - meter.local_at_s) * rate_per_s)
+        granted = min(int(tokens), wanted)
+        meter.local_tokens, meter.local_at_s = tokens - granted, now_s
+        return Grant(granted, 0.0 if granted else (1 - meter.local_tokens) / rate_per_s)
+
+
+def _capacity(rate_per_s: float) -> float:
+    return max(1.0, rate_per_s * BURST_S)
+
+
+def _too_many(wait_s: float) -> ProblemError:
+    detail = "this key asks more often than it may"
+    return ProblemError(429, ProblemCode.RATE_LIMITED, detail, headers={"retry-after": str(max(1, ceil(wait_s)))})
