@@ -1,6 +1,6 @@
 """The calls the gateway makes: the state of a shopper from feature, a ranked list from ranking, events to feature.
 
-Called by   services/gateway/personal_list.py, similar.py, event_intake.py
+Called by   services/gateway/personal_list.py, similar.py, explain.py, event_intake.py
 Out         a shopper's state stays the bytes feature sent: the gateway only passes it on to ranking
 Errors      DependencyError (see dependency.py), ProblemError for an item ranking does not know
 """
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from services.gateway.dependency import Dependency, DependencyDownError
 from services.gateway.ports import Sender
+from shared.contracts.explanation import ExplainReply
 from shared.contracts.internal import RankReply
 from shared.resilience.deadline import Deadline
 from shared.service.http_client import Reply
@@ -77,6 +78,20 @@ class RankingClient:
         if reply.status == 404:
             raise not_found("item")
         return _ranked(reply)
+
+    async def explain(self, body: bytes, deadline: Deadline, timeout_ms: float) -> ExplainReply:
+        """Return the explanation for one ExplainRankRequest."""
+        reply = await self._dependency.call(
+            lambda allowed_ms: self._http.send("POST", "/explain", body, allowed_ms), deadline, timeout_ms
+        )
+        if reply.status == 404:
+            raise not_found("item")
+        if reply.status != 200:
+            raise DependencyDownError(f"ranking answered {reply.status}")
+        try:
+            return ExplainReply.model_validate_json(reply.body)
+        except ValidationError as error:
+            raise DependencyDownError("ranking answered something else than an explanation") from error
 
 
 def _ranked(reply: Reply) -> Ranked:

@@ -15,6 +15,7 @@ from services.gateway.change_follower import ChangeFollower
 from services.gateway.clients import FeatureClient, RankingClient
 from services.gateway.dependency import Dependency
 from services.gateway.event_intake import EventIntake
+from services.gateway.explain import Explain
 from services.gateway.fallback import Fallback
 from services.gateway.item_changes import ItemChanges
 from services.gateway.key_ring import KeyRing, KeySource
@@ -145,6 +146,7 @@ def _gateway(settings: Settings, outside: Outside, parts: _Shared) -> Gateway:
         recommend=recommend,
         batch=RecommendBatch(recommend, showing),
         similar=Similar(ranking, memory, budgets, ttl_ms, clock, metrics),
+        explain=Explain(feature, ranking, budgets, clock, zone),
         listing=Listing(parts.board, memory, parts.changes, ttl_ms, clock),
         events=EventIntake(outside.events, _breaker(clock), feature, clock, metrics),
         feature=FeatureProxy(outside.feature, admin),

@@ -5,8 +5,10 @@ Called by   services/gateway/routes.py
 
 from typing import Any
 
+from services.gateway.scopes import PROBES, scope_of
 from shared.contracts.catalogue import ItemPatch, ItemsUpsert
 from shared.contracts.events import Event
+from shared.contracts.explanation import ExplainRequest
 from shared.contracts.recommendation import MAX_NUM_ITEMS, BatchRequest, Context, RecommendRequest
 from shared.contracts.users import UserMerge, UserPatch, UsersUpsert
 from shared.service.openapi import JsonBody, json_body, parameter
@@ -74,6 +76,12 @@ RECOMMEND = _with(
 BATCH = json_body(
     BatchRequest,
     example={"requests": [{"user_id": 42, "num_items": 5}, {"user_id": 42, "scenario": "cart"}], "distinct": True},
+)
+EXPLAIN = _with(
+    json_body(ExplainRequest, example={"user_id": 42, "item_id": 17, "context": {"page": "home", "language": "en"}}),
+    parameter(
+        "Accept-Language", "header", TEXT, "zh: sentences in Chinese; else in English. context.language goes before it"
+    ),
 )
 SIMILAR = {
     "parameters": [

@@ -15,6 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from services.gateway import documentation as docs
 from services.gateway.batch import RecommendBatch
 from services.gateway.event_intake import EventIntake
+from services.gateway.explain import Explain
 from services.gateway.listing import Listing, ListingQuery, etag_of
 from services.gateway.metrics import LIST_NAMES, GatewayMetrics
 from services.gateway.proxy import FeatureProxy, closing, path_of
@@ -24,6 +25,7 @@ from services.gateway.showing import Showing
 from services.gateway.similar import Similar, SimilarQuery
 from shared.contracts.catalogue import Item, ItemsReceipt
 from shared.contracts.events import EventsReceipt
+from shared.contracts.explanation import ExplainReply, ExplainRequest
 from shared.contracts.identifiers import normalise_identifier, user_key
 from shared.contracts.recommendation import BatchReply, BatchRequest, RecommendReply
 from shared.contracts.users import ErasureReceipt, MergeReceipt, UserRecord, UsersReceipt
@@ -46,6 +48,7 @@ class Gateway:
     recommend: Recommend
     batch: RecommendBatch
     similar: Similar
+    explain: Explain
     listing: Listing
     events: EventIntake
     feature: FeatureProxy
@@ -92,6 +95,16 @@ def recommendation_routes(gateway: Gateway) -> APIRouter:
         answer = await gateway.similar.answer(_identifier(request, "item_id"), query)
         shopper = user_key(query.user_id, None) if query.user_id is not None else None
         return json_reply(gateway.showing.listed(answer, _ms_since(started_s), shopper))
+
+    @router.post(
+        "/explain",
+        openapi_extra=docs.EXPLAIN,
+        responses=reply(ExplainReply, "why, or why not"),
+        summary="Why an item is in a list, or is not",
+    )
+    async def explain(request: Request) -> Response:
+        asked = await read_model(request, ExplainRequest, RECOMMEND_LIMIT)
+        return model_reply(await gateway.explain.answer(asked, request.headers.get("accept-language")))
 
     for name in LIST_NAMES:
         router.add_api_route(

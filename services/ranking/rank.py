@@ -23,6 +23,7 @@ from services.ranking.rerank.business_rules import next_change_ms
 from services.ranking.rerank.novelty import LIST_SHARE, FirstShowings
 from services.ranking.rerank.rerank import FEATURE_NOT_FINITE, Offer, Order, Wishes, rerank
 from services.ranking.rules import Rules, rules_of
+from services.ranking.sentences import in_language, language_of
 from services.ranking.serving_model import ServingModel
 from services.ranking.shopper import Shopper, shopper_of
 from shared.contracts.internal import RankedItem, RankReply, RankRequest
@@ -192,6 +193,7 @@ class Ranker:
         listed = take(done.choice.candidates, order.place_K)
         explained = request.return_.explain != "none"
         reasons = reasons_for(recommender, done.offer.scored, listed) if explained else [[] for _ in listed.row_C]
+        language = language_of(request.context)
         items = []
         for place, (row, score) in enumerate(zip(listed.row_C.tolist(), order.score_K.tolist(), strict=True)):
             sources = listed.sources_of(place)
@@ -203,7 +205,7 @@ class Ranker:
                     item_id=recommender.catalogue.public_id(row),
                     score=score,
                     sources=sources,
-                    reasons=reasons[place],
+                    reasons=[in_language(reason, recommender.catalogue, row, language) for reason in reasons[place]],
                     flags=[] if flag is None else [flag],
                     item=shown(recommender.catalogue.items[row], request.return_.fields),
                 )

@@ -1,4 +1,4 @@
-"""Ranking over HTTP: POST /rank, POST /similar, GET /model.
+"""Ranking over HTTP: POST /rank, POST /similar, POST /explain, GET /model.
 
 Called by   services/gateway (the only client), operators (GET /model)
 Errors      400 invalid_filter, 404 unknown item, 422 malformed request,
@@ -12,9 +12,11 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
 from services.ranking.admission import Admission, WouldBeLateError
+from services.ranking.explain import explain
 from services.ranking.model_host import ModelHost, NoModelError
 from services.ranking.rank import Ranker
 from services.ranking.similar import UnknownItemError, UnknownKindError, similar_items
+from shared.contracts.explanation import ExplainRankRequest
 from shared.contracts.internal import RankRequest, SimilarRequest
 from shared.contracts.problems import ProblemCode
 from shared.features.filter import FilterError
@@ -59,6 +61,16 @@ def make_router(ranking: Ranking) -> APIRouter:
             async with ranking.admission.turn(request_deadline(ranking.timeout_ms)):
                 with ranking.host.borrow() as model:
                     return model_reply(similar_items(model, wanted, ranking.ranker.merchandising()))
+        except REFUSALS as error:
+            raise _problem(error) from None
+
+    @router.post("/explain", summary="Why an item is in a list, or is not")
+    async def explanation(request: Request) -> Response:
+        wanted = await _read(request, ExplainRankRequest)
+        try:
+            async with ranking.admission.turn(request_deadline(ranking.timeout_ms)):
+                with ranking.host.borrow() as model:
+                    return model_reply(explain(ranking.ranker, model, wanted))
         except REFUSALS as error:
             raise _problem(error) from None
 

@@ -7,17 +7,41 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from shared.contracts.events import EventsReceipt
+from shared.contracts.explanation import ExplainReply
 from shared.contracts.recommendation import BatchReply, RecommendReply
 from tests.asgi_client import Answer, call
 from tests.fakes import json_of
 from tests.unit.gateway.rig import MODEL, Rig, serving
 
 OPERATIONS = {"/livez", "/readyz", "/metrics"}
-REPLIES = {"RecommendReply": RecommendReply, "BatchReply": BatchReply, "EventsReceipt": EventsReceipt}
+EXPLANATION = {
+    "item_id": 17,
+    "outcome": "shown",
+    "why": "Shown at place 1.",
+    "sentence": "Popular right now",
+    "rank": 1,
+    "score_rank": 1,
+    "candidates": 300,
+    "score": 0.5,
+    "parts": [{"name": "popularity", "score": 0.5}],
+    "features": [],
+    "sources": ["popularity"],
+    "reasons": [{"code": "popular", "text": "Popular right now"}],
+    "model": MODEL,
+    "scenario": "home",
+    "degraded_reason": "none",
+}
+REPLIES = {
+    "RecommendReply": RecommendReply,
+    "BatchReply": BatchReply,
+    "ExplainReply": ExplainReply,
+    "EventsReceipt": EventsReceipt,
+}
 
 
 def make_rig(tmp_path: Path) -> Rig:
     rig = Rig(tmp_path)
+    rig.ranking.on("POST", "/explain", lambda _: json_of(EXPLANATION))
     similar = {"items": [{"item_id": 8, "score": 0.5}], "counts": {}, "model": MODEL, "cold_start": False}
     rig.ranking.on("POST", "/similar", lambda _: json_of(similar))
     for method, path in (
@@ -76,6 +100,7 @@ async def test_the_calls_of_the_public_contract_are_all_there(tmp_path: Path) ->
         "POST /recommend",
         "POST /recommend/batch",
         "GET /similar/{item_id}",
+        "POST /explain",
         "GET /popular",
         "GET /trending",
         "GET /new",
