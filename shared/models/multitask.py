@@ -1,0 +1,363 @@
+"""The multi-task ranker: features of shopper, moment and candidate in, the chance of each step of the funnel out.
+
+Called by   services/training/multitask (training, export to ONNX); serving runs the export, not this file
+Dimensions  R requests, N candidates, L events, H fields of an event, K columns of encoded numbers, E width of an
+            embedding, D width of a request or candidate, X experts, T tasks
+Deep        request and candidate each to one vector, their sum and their product into shared experts, gated for each
+            task (MMoE, Ma et al. 2018), a small tower a task
+History     the candidate attends over the live sequence (target attention, DIN, Zhou et al. 2018) and is matched with
+            it field by field: learned counts of events with the same item, category or brand, by type and age
+Wide        a linear model on the same encodings (Wide & Deep, Cheng et al. 2016); numbers are piecewise linear between
+            quantiles (Gorishniy et al. 2022), which gives both parts the thresholds of a tree
+Funnel      p(step) = p(step before) x p(step | step before), over all impressions (ESMM, Ma et al. 2018)
+Position    multiplies the first step, p(seen) x p(step | seen), with p(seen) = 1 at the top (PAL, Guo et al. 2019);
+            training alone reads it, serving asks for the top
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from shared.contracts.events import EVENT_TYPES
+from shared.models.dropout import Dropout
+from shared.models.multitask_inputs import MAX_POSITION, RankerFields
+
+AGE_BUCKETS = 24
+AGE_BUCKET_STEP = 0.7
+"""width of a bucket in ln(1 + seconds): 24 buckets reach beyond half a year"""
+LARGEST_CROSS = 512
+"""pairs of a request's and an item's category that have a weight of their own"""
+
+
+@dataclass(frozen=True)
+class RankerShape:
+    """The size of the ranker."""
+
+    embedding: int = 16
+    width: int = 64
+    cross: int = 32
+    """width of the product of request and candidate"""
+    experts: int = 3
+    expert: int = 48
+    tower: int = 16
+    matches: int = 4
+    """learned counts for each field of the history"""
+    dropout: float = 0.1
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Where each column of encoded numbers begins and how wide it is; `of_K` names its number."""
+
+    of_K: Tensor
+    low_K: Tensor
+    width_K: Tensor
+
+
+@dataclass(frozen=True)
+class HistoryBatch:
+    """The histories of a batch; `request_of_N` is None when there is one request for all candidates."""
+
+    category_RLH: Tensor
+    type_RL: Tensor
+    age_s_RL: Tensor
+    request_of_N: Tensor | None
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """RankerRows as tensors."""
+
+    request_number_RF: Tensor
+    request_category_RG: Tensor
+    item_number_NF: Tensor
+    item_category_NG: Tensor
+    history_category_RLH: Tensor
+    history_type_RL: Tensor
+    history_age_s_RL: Tensor
+    request_of_N: Tensor
+    position_N: Tensor
+
+    @property
+    def history(self) -> HistoryBatch:
+        """Return the histories."""
+        return HistoryBatch(self.history_category_RLH, self.history_type_RL, self.history_age_s_RL, self.request_of_N)
+
+
+class Numbers(nn.Module):
+    """Numbers to columns from 0 to 1: how far each is through each of its bins."""
+
+    of_K: Tensor
+    low_K: Tensor
+    width_K: Tensor
+
+    def __init__(self, bins: Bins) -> None:
+        super().__init__()
+        self.register_buffer("of_K", bins.of_K)
+        self.register_buffer("low_K", bins.low_K)
+        self.register_buffer("width_K", bins.width_K)
+
+    def forward(self, number_XF: Tensor) -> Tensor:
+        encoded: Tensor = ((number_XF[:, self.of_K] - self.low_K) / self.width_K).clamp(0.0, 1.0)
+        return encoded
+
+
+class Side(nn.Module):
+    """One side's numbers and categories: encoded for the deep part, and their weights in the wide part."""
+
+    def __init__(self, bins: Bins, sizes: Sequence[int], shape: RankerShape, tasks: int) -> None:
+        super().__init__()
+        self.numbers = Numbers(bins)
+        self.categories = nn.ModuleList(embedding(size, shape.embedding, 0.05) for size in sizes)
+        self.wide_numbers = nn.Linear(len(bins.of_K), tasks)
+        self.wide_categories = nn.ModuleList(embedding(size, tasks, 0.0) for size in sizes)
+        self.width = len(bins.of_K) + len(sizes) * shape.embedding
+        nn.init.zeros_(self.wide_numbers.weight)
+
+    def forward(self, number_XF: Tensor, category_XG: Tensor) -> tuple[Tensor, Tensor]:
+        """Return encoded_XI and wide_XT."""
+        column_XK = self.numbers(number_XF)
+        vectors = [table(category_XG[:, place]) for place, table in enumerate(self.categories)]
+        wide_XT = self.wide_numbers(column_XK)
+        for place, table in enumerate(self.wide_categories):
+            wide_XT = wide_XT + table(category_XG[:, place])
+        return torch.cat([column_XK, *vectors], dim=1), wide_XT
+
+
+class Crosses(nn.Module):
+    """A weight for every pair of a request's and an item's category, where there are few of both."""
+
+    request_P: Tensor
+    item_P: Tensor
+    size_P: Tensor
+    start_P: Tensor
+
+    def __init__(self, fields: RankerFields, tasks: int) -> None:
+        super().__init__()
+        pairs, start = [], 0
+        for r, asking in enumerate(fields.request_categories):
+            for i, offered in enumerate(fields.item_categories):
+                if asking.size * offered.size <= LARGEST_CROSS:
+                    pairs.append((r, i, offered.size, start))
+                    start += asking.size * offered.size
+        self.pairs = len(pairs)
+        for place, name in enumerate(("request_P", "item_P", "size_P", "start_P")):
+            self.register_buffer(name, torch.tensor([pair[place] for pair in pairs], dtype=torch.int64))
+        self.table = embedding(max(start, 1), tasks, 0.0)
+
+    def forward(self, request_category_RG: Tensor, item_category_NG: Tensor, request_of_N: Tensor | None) -> Tensor:
+        """Return the sum of the pairs' weights of each candidate and task."""
+        first_RP = self.start_P + request_category_RG[:, self.request_P] * self.size_P
+        place_NP = spread(first_RP, request_of_N) + item_category_NG[:, self.item_P]
+        crossed: Tensor = self.table(place_NP).sum(dim=1)
+        return crossed
+
+
+class History(nn.Module):
+    """What the live sequence says: of each candidate attention_NE and match_NM, of the shopper taste_RE."""
+
+    def __init__(self, shape: RankerShape, fields: int) -> None:
+        super().__init__()
+        self.fields, self.matches = fields, shape.matches
+        self.of_type = embedding(len(EVENT_TYPES) + 1, shape.embedding, 0.05)
+        self.of_age = embedding(AGE_BUCKETS, shape.embedding, 0.05)
+        self.ask = nn.Linear(fields * shape.embedding, shape.embedding)
+        self.key = nn.Linear(fields * shape.embedding, shape.embedding)
+        self.value = nn.Linear(fields * shape.embedding, shape.embedding)
+        self.taste = nn.Linear(shape.embedding, 1)
+        self.nothing = nn.Parameter(torch.zeros(1, 1))
+        self.match_type = embedding(len(EVENT_TYPES) + 1, fields * shape.matches, 0.3)
+        self.match_age = embedding(AGE_BUCKETS, fields * shape.matches, 0.3)
+
+    def forward(
+        self, asked_NHE: Tensor, item_NH: Tensor, event_RLHE: Tensor, batch: HistoryBatch
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        there_RL = batch.type_RL > 0
+        bucket_RL = age_bucket(batch.age_s_RL)
+        event_RLI = event_RLHE.flatten(2)
+        about_RLE = self.of_type(batch.type_RL) + self.of_age(bucket_RL)
+        key_RLE, value_RLE = self.key(event_RLI) + about_RLE, self.value(event_RLI) + about_RLE
+        ask_NE = self.ask(asked_NHE.flatten(1))
+        score_NL = dots(ask_NE, key_RLE, batch.request_of_N) / ask_NE.shape[1] ** 0.5
+        score_NL = score_NL.masked_fill(~spread(there_RL, batch.request_of_N), -1e9)
+        score_NL1 = torch.cat([score_NL, self.nothing + torch.zeros_like(score_NL[:, :1])], dim=1)
+        weight_NL = functional.softmax(score_NL1, dim=1)[:, :-1]
+        attention_NE = mixed(weight_NL, value_RLE, batch.request_of_N)
+        taste_RE = (functional.softmax(self.taste(about_RLE), dim=1) * value_RLE * there_RL[:, :, None]).sum(dim=1)
+        return attention_NE, self._matches(item_NH, bucket_RL, batch), taste_RE
+
+    def _matches(self, item_NH: Tensor, bucket_RL: Tensor, batch: HistoryBatch) -> Tensor:
+        """Return learned counts of events that share a known field with the candidate, squashed."""
+        weight_RLM = functional.softplus(self.match_type(batch.type_RL) + self.match_age(bucket_RL))
+        counts = []
+        for field in range(self.fields):
+            item_N1 = item_NH[:, field : field + 1]
+            event_NL = spread(batch.category_RLH[:, :, field], batch.request_of_N)
+            same_NL = ((item_N1 == event_NL) & (item_N1 > 0)).to(weight_RLM.dtype)
+            part = slice(field * self.matches, (field + 1) * self.matches)
+            counts.append(mixed(same_NL, weight_RLM[:, :, part], batch.request_of_N))
+        return torch.log1p(torch.cat(counts, dim=1))
+
+
+class Experts(nn.Module):
+    """Shared experts and, for each task, a gate over them and a tower."""
+
+    def __init__(self, width: int, shape: RankerShape, tasks: int) -> None:
+        super().__init__()
+        self.shape = shape
+        self.first = nn.Linear(width, shape.experts * shape.expert)
+        self.second = nn.Parameter(torch.empty(shape.experts, shape.expert, shape.expert))
+        self.gates = nn.ModuleList(nn.Linear(width, shape.experts) for _ in range(tasks))
+        self.towers = nn.ModuleList(tower(shape) for _ in range(tasks))
+        self.dropout = Dropout(shape.dropout)
+        nn.init.normal_(self.second, std=(2.0 / shape.expert) ** 0.5)
+
+    def forward(self, x_NI: Tensor) -> Tensor:
+        """Return a logit for each task."""
+        hidden_NXO = functional.relu(self.first(x_NI)).view(-1, self.shape.experts, self.shape.expert)
+        opinion_XNO = functional.relu(torch.bmm(self.dropout(hidden_NXO).transpose(0, 1), self.second))
+        logits = []
+        for gate, tower in zip(self.gates, self.towers, strict=True):
+            share_XN1 = functional.softmax(gate(x_NI), dim=1).T[:, :, None]
+            logits.append(tower((share_XN1 * opinion_XNO).sum(dim=0)))
+        return torch.cat(logits, dim=1)
+
+
+class Position(nn.Module):
+    """Log of the chance that a place is looked at; 0 at the top and where the place is unknown."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.cost = nn.Embedding(MAX_POSITION + 1, 1)
+        self.reader = nn.Linear(width, 1)
+        nn.init.constant_(self.cost.weight, -2.0)
+        nn.init.zeros_(self.reader.weight)
+        nn.init.zeros_(self.reader.bias)
+
+    def forward(self, position_N: Tensor, request_RI: Tensor, request_of_N: Tensor) -> Tensor:
+        """Return log_seen_N; the shopper's and the moment's features make the way down longer or shorter."""
+        longer_N = torch.exp(self.reader(request_RI).clamp(-3, 3))[request_of_N, 0]
+        cost_N = functional.softplus(self.cost(position_N.clamp(max=MAX_POSITION)))[:, 0]
+        return -cost_N * longer_N * (position_N > 1)
+
+
+class MultitaskRanker(nn.Module):
+    """The whole ranker."""
+
+    def __init__(self, fields: RankerFields, shape: RankerShape, request_bins: Bins, item_bins: Bins) -> None:
+        super().__init__()
+        self.fields, self.shape = fields, shape
+        tasks = len(fields.tasks)
+        self.places = fields.history_places
+        self.request = Side(request_bins, [field.size for field in fields.request_categories], shape, tasks)
+        self.item = Side(item_bins, [field.size for field in fields.item_categories], shape, tasks)
+        self.history: History | None = History(shape, len(self.places)) if self.places else None
+        read = shape.embedding + len(self.places) * shape.matches if self.places else 0
+        # One request has hundreds of candidates: what is done on its side costs nothing when serving.
+        self.crosses = Crosses(fields, tasks)
+        self.request_vector = nn.Sequential(
+            nn.Linear(self.request.width + (shape.embedding if read else 0), shape.width + shape.cross),
+            nn.ReLU(),
+            Dropout(shape.dropout),
+            nn.Linear(shape.width + shape.cross, shape.width + shape.cross),
+        )
+        self.item_vector = nn.Linear(self.item.width + read, shape.width + shape.cross)
+        self.wide_history: nn.Linear | None = nn.Linear(read, tasks) if read else None
+        self.experts = Experts(shape.width + shape.cross, shape, tasks)
+        self.position = Position(self.request.width + (shape.embedding if read else 0))
+        self.intercept_T = nn.Parameter(torch.zeros(tasks))
+        self.dropout = Dropout(shape.dropout)
+
+    def logits(
+        self,
+        request_number_RF: Tensor,
+        request_category_RG: Tensor,
+        item_number_NF: Tensor,
+        item_category_NG: Tensor,
+        history: HistoryBatch,
+    ) -> tuple[Tensor, Tensor]:
+        """Return logit_NT of each step given the one before, at the top of a list, and request_RI for Position."""
+        request_RI, wide_RT = self.request(request_number_RF, request_category_RG)
+        item_NI, wide_NT = self.item(item_number_NF, item_category_NG)
+        if self.history is not None and self.wide_history is not None:
+            attention_NE, match_NM, taste_RE = self._read(self.history, item_category_NG, history)
+            request_RI = torch.cat([request_RI, taste_RE], dim=1)
+            item_NI = torch.cat([item_NI, attention_NE, match_NM], dim=1)
+            wide_NT = wide_NT + self.wide_history(torch.cat([attention_NE, match_NM], dim=1))
+        wide_NT = wide_NT + spread(wide_RT, history.request_of_N) + self.intercept_T
+        wide_NT = wide_NT + self.crosses(request_category_RG, item_category_NG, history.request_of_N)
+        asking_ND = spread(self.request_vector(request_RI), history.request_of_N)
+        offered_ND = self.item_vector(self.dropout(item_NI))
+        width = self.shape.width
+        together_ND = functional.relu(asking_ND[:, :width] + offered_ND[:, :width])
+        product_ND = asking_ND[:, width:] * offered_ND[:, width:]
+        return wide_NT + self.experts(torch.cat([together_ND, product_ND], dim=1)), request_RI
+
+    def _read(self, reader: History, item_category_NG: Tensor, history: HistoryBatch) -> tuple[Tensor, Tensor, Tensor]:
+        tables = [self.item.categories[place] for place in self.places]
+        asked = [table(item_category_NG[:, place]) for place, table in zip(self.places, tables, strict=True)]
+        events = [table(history.category_RLH[:, :, field]) for field, table in enumerate(tables)]
+        item_NH = torch.stack([item_category_NG[:, place] for place in self.places], dim=1)
+        said: tuple[Tensor, Tensor, Tensor] = reader(
+            torch.stack(asked, dim=1), item_NH, torch.stack(events, dim=2), history
+        )
+        return said
+
+    def forward(self, batch: TrainingBatch) -> Tensor:
+        """Return log_p_NT: of each step of the funnel, at the place where the candidate was shown."""
+        logit_NT, request_RI = self.logits(
+            batch.request_number_RF,
+            batch.request_category_RG,
+            batch.item_number_NF,
+            batch.item_category_NG,
+            batch.history,
+        )
+        log_seen_N: Tensor = self.position(batch.position_N, request_RI, batch.request_of_N)
+        return funnel(logit_NT) + log_seen_N[:, None]
+
+
+def embedding(size: int, width: int, deviation: float) -> nn.Embedding:
+    """Return a table that begins near 0."""
+    table = nn.Embedding(size, width)
+    nn.init.normal_(table.weight, std=deviation)
+    return table
+
+
+def tower(shape: RankerShape) -> nn.Sequential:
+    """Return a small net whose answer begins at 0: the wide part speaks first."""
+    last = nn.Linear(shape.tower, 1)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.Linear(shape.expert, shape.tower), nn.ReLU(), last)
+
+
+def funnel(logit_NT: Tensor) -> Tensor:
+    """Return the log of the chance of each step from the logits of each step given the one before."""
+    return functional.logsigmoid(logit_NT).cumsum(dim=1)
+
+
+def spread(x_R: Tensor, request_of_N: Tensor | None) -> Tensor:
+    """Return the row of each candidate's request; the one row there is, where there is one request for all."""
+    return x_R if request_of_N is None else x_R[request_of_N]
+
+
+def dots(ask_NE: Tensor, key_RLE: Tensor, request_of_N: Tensor | None) -> Tensor:
+    """Return the dot product of each candidate with each event of its request."""
+    if request_of_N is None:
+        return ask_NE @ key_RLE[0].T
+    return torch.bmm(key_RLE[request_of_N], ask_NE[:, :, None])[:, :, 0]
+
+
+def mixed(weight_NL: Tensor, value_RLE: Tensor, request_of_N: Tensor | None) -> Tensor:
+    """Return the sum of the events' values, each by its weight."""
+    if request_of_N is None:
+        return weight_NL @ value_RLE[0]
+    return torch.bmm(weight_NL[:, None], value_RLE[request_of_N])[:, 0]
+
+
+def age_bucket(age_s: Tensor) -> Tensor:
+    """Return the bucket of an age in seconds."""
+    return (torch.log1p(age_s.clamp(min=0)) / AGE_BUCKET_STEP).long().clamp(max=AGE_BUCKETS - 1)
