@@ -1,5 +1,7 @@
 """The platform end to end: real processes, real stores, asked over HTTP, with parts of it killed."""
 
+import json
+import re
 import shutil
 import threading
 from collections import Counter
@@ -119,6 +121,22 @@ def test_new_version_published_under_load_fails_no_request(platform: Platform) -
         worker.join()
     assert set(answers) == {"cold_start"}
     assert len(versions) == 2
+
+
+def test_what_simulated_shoppers_do_is_what_the_metrics_of_the_stored_log_say(platform: Platform) -> None:
+    url = platform.urls["gateway"]
+    run = platform.aisle("simulate", "--against", url, "--catalogue", "shop", "--users", "50", "--visits", "40")
+    assert run.returncode == 0, run.stderr
+    clicks, purchases = (int(re.findall(rf"{name} +([0-9]+) ", run.stdout)[0]) for name in ("clicks", "purchases"))
+    assert clicks > 0
+
+    def counted() -> bool:
+        printed = platform.aisle("metrics", "--by", "", "--json")
+        assert printed.returncode == 0, printed.stderr
+        (row,) = json.loads(printed.stdout)["rows"]
+        return (row["clicks"], row["purchases"]) == (clicks, purchases)
+
+    until(counted)
 
 
 def test_bad_input_is_a_problem_document_that_echoes_nothing(platform: Platform) -> None:

@@ -1,6 +1,6 @@
 """The simulated log: what a shop would have stored, in columns, and beside it the truth that no shop knows.
 
-Called by   simulate.py (makes it), services/training/multitask, benchmarks/ctr, emit.py (writes it as the public API)
+Called by   simulate.py (makes it), emit.py (writes it as the public API takes it), difficulty.py, benchmarks/ctr
 Dimensions  N items shown, in order of (time shown, request, position); E events, in order of (time, event number)
 Time        epoch milliseconds; hours and weekdays are those of UTC
 """

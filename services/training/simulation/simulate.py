@@ -1,6 +1,6 @@
 """Run a simulated shop for its days and return the log with the truth.
 
-Called by   services/command/simulate_command.py, services/training/multitask (tests), benchmarks/ctr
+Called by   services/command/simulate_command.py, benchmarks/ctr, tests
 In          SimulationConfig; the same configuration gives the same log
 Out         SimulatedLog
 How         round by round: the r-th session of every shopper at once, so that all is arithmetic on columns and yet

@@ -47,12 +47,12 @@ WITH shown AS MATERIALIZED (
     WHERE occurred_at >= :since AND occurred_at < :until AND type = ANY(:interest) AND item_id IS NOT NULL
     GROUP BY item_id
 ), base AS (
-    SELECT (SELECT coalesce(sum(events), 0) FROM interest) + (SELECT count(*) FROM live) AS events
+    SELECT CAST(coalesce(sum(events), 0) + (SELECT count(*) FROM live) AS double precision) AS total FROM interest
 ), places AS MATERIALIZED (
     SELECT recommendation_id, made_at, session_key, scenario, model, served_from, arms, item_id,
         live.item_id IS NOT NULL AS is_live, category,
-        -log(2, (coalesce(events, 0) + 1) / (SELECT CAST(greatest(events, 1) AS numeric) FROM base)) AS information
-    FROM shown CROSS JOIN LATERAL unnest(item_ids) AS item_id
+        -ln((coalesce(events, 0) + 1) / greatest(total, 1)) / ln(CAST(2 AS double precision)) AS information
+    FROM shown CROSS JOIN base CROSS JOIN LATERAL unnest(item_ids) AS item_id
     LEFT JOIN live USING (item_id) LEFT JOIN interest USING (item_id)
 ), acts AS MATERIALIZED (
     SELECT recommendation_id, item_id, type, occurred_at, coalesce(order_id, event_id) AS order_key,

@@ -96,6 +96,20 @@ def test_every_click_and_purchase_is_an_event_after_its_impression(small: Simula
         assert bought or events.type_E[event] != PURCHASE
 
 
+def test_a_second_list_is_shown_when_all_is_done_with_the_first(small: SimulatedLog) -> None:
+    shown, events = small.impressions, small.events
+    first_N = np.append(True, np.diff(shown.request_N) != 0)
+    session_R, at_ms_R = shown.session_N[first_N], shown.shown_at_ms_N[first_N]
+    last_R = dict(zip(session_R.tolist(), at_ms_R.tolist(), strict=True))
+    followed = 0
+    for event in np.flatnonzero(events.request_E != NO_REQUEST).tolist():
+        second_ms = last_R[int(events.session_E[event])]
+        if at_ms_R[events.request_E[event]] < second_ms:
+            assert events.at_ms_E[event] < second_ms
+            followed += 1
+    assert followed > 20
+
+
 def test_impressions_and_events_are_in_order_of_time(small: SimulatedLog) -> None:
     assert (np.diff(small.impressions.shown_at_ms_N) >= 0).all()
     assert (np.diff(small.events.at_ms_E) >= 0).all()
