@@ -32,11 +32,13 @@ down: ## Stop the platform
 status: ## Show what runs
 	@$(BIN)/aisle status
 
-check: $(INSTALLED) ## Lint, format, types and import rules
+check: $(INSTALLED) ## Lint, format, types, import rules, pinned dependencies, no secrets and no pickles
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/pip check
+	$(BIN)/python -m pytest -q tests/security/test_repository.py
 
 test: $(INSTALLED) ## Run all tests on stores and ports of their own
 	$(BIN)/python -m pytest -q

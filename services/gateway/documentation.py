@@ -1,6 +1,6 @@
 """What GET /openapi.json says of the gateway's calls beyond their code: parameters, and an example that runs.
 
-Called by   services/gateway/routes.py
+Called by   services/gateway/routes.py, main.py (with_access)
 """
 
 from typing import Any
@@ -13,6 +13,7 @@ from shared.contracts.recommendation import MAX_NUM_ITEMS, BatchRequest, Context
 from shared.contracts.users import UserMerge, UserPatch, UsersUpsert
 from shared.service.openapi import JsonBody, json_body, parameter
 
+KEY_SCHEME = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
 IDENTIFIER = {"type": "string", "minLength": 1, "maxLength": 128}
 NUM_ITEMS = {"type": "integer", "minimum": 1, "maximum": MAX_NUM_ITEMS, "default": 10}
 FILTER = {"type": "string", "maxLength": 5000}
@@ -129,3 +130,13 @@ USERS = json_body(UsersUpsert, example={"users": [{"user_id": 42, "age": 31, "re
 USER_PATCH = _with(json_body(UserPatch, example={"consent": {"personalisation": True}}), user_path())
 USER_MERGE = json_body(UserMerge, example={"visitor_id": "v-81", "user_id": 42})
 USER = {"parameters": [user_path()]}
+
+
+def with_access(document: dict[str, Any]) -> dict[str, Any]:
+    """Say in the OpenAPI document which calls need a key, and of which scope."""
+    document["components"]["securitySchemes"] = {"ApiKey": KEY_SCHEME}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if path not in PROBES:
+                operation |= {"security": [{"ApiKey": []}], "x-scope": scope_of(method.upper(), path).value}
+    return document

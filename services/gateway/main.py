@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 
 from services.gateway.access import Access, VersionPrefix, refuse_open_bind
 from services.gateway.composition import Outside, Parts, compose
+from services.gateway.documentation import with_access
 from services.gateway.routes import catalogue_routes, event_routes, recommendation_routes, user_routes
 from shared.service.app import Lifespan, create_service_app
 from shared.service.background import running
@@ -88,7 +89,7 @@ def gateway_app(settings: Settings, outside: Outside, clock: Clock, closing: Asy
         Middleware(VersionPrefix),
         Middleware(Access, ring=parts.ring, limits=parts.limits, admin_port=settings.admin_port),
     ]
-    return create_service_app(
+    app = create_service_app(
         NAME,
         settings,
         ready=ready,
@@ -97,6 +98,9 @@ def gateway_app(settings: Settings, outside: Outside, clock: Clock, closing: Asy
         metrics=metrics,
         middleware=middleware,
     )
+    generate = app.openapi
+    app.openapi = lambda: with_access(generate())  # type: ignore[method-assign]  # as in shared/service/openapi.py
+    return app
 
 
 def _lifespan(parts: Parts, closing: AsyncExitStack) -> Lifespan:
