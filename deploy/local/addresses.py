@@ -14,7 +14,7 @@ from deploy.local.files import write_private
 from deploy.local.ports import free_port, is_free
 from shared.service.settings import PREFIX, STACK_FILE, Settings
 
-TOKEN_SETTING = "internal_token"
+TOKEN_SETTING = "internal_token"  # noqa: S105 - a name
 STORE_SETTINGS = ("database_url", "redis_stream_url", "redis_cache_url")
 
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from shared.contracts.strict import InternalModel
 
-TOKEN_HEADER = "x-aisle-token"
+TOKEN_HEADER = "x-aisle-token"  # noqa: S105 - a name
 """carries what one service of Aisle tells another to be let in (shared/service/internal_token.py)"""
 KEY_PREFIX = "aisle_"
 KEY_BYTES = 32
