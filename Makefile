@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down status check test bench-serving bench-quality
+.PHONY: help install demo up down status check test bench-serving bench-rerank bench-quality
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -45,6 +45,9 @@ test: $(INSTALLED) ## Run all tests on stores and ports of their own
 
 bench-serving: $(INSTALLED) ## Measure the running demo under open-loop load, beside its floor
 	$(BIN)/python -m benchmarks.serving
+
+bench-rerank: $(INSTALLED) ## Re-rank one model's offers under every wish: what variety and novelty cost, and the time
+	$(BIN)/python -m benchmarks.rerank
 
 bench-quality: $(INSTALLED) ## Rank a data set by every model: DATA=<name or folder> [SEEDS BUDGET_MINUTES MODELS PROTOCOL TRACK DEVICE THREADS]
 	@$(BIN)/python -m benchmarks.quality $(if $(DATA),$(DATA),$(error DATA=<name or folder> is missing)) \
