@@ -66,7 +66,8 @@ class EventWriter:
         if entries:
             outcome = self._store.insert([line for lines in lines_of for line in lines])
             self._figures.inserted.inc(len(outcome.new))
-            self._figures.duplicates.inc(len(outcome.duplicates) + len(outcome.erased))
+            self._figures.duplicates.inc(len(outcome.duplicates))
+            self._figures.erased.inc(len(outcome.erased))
             self._waiting.append(_Batch(entries, _conflicting(entries, lines_of, outcome.conflicts), outcome))
         if self._waiting and time.monotonic() >= self._show_due_s:
             try:

@@ -16,6 +16,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from services.feature.catalogue import ShopCatalogue
+from services.feature.erasure_keeper import ErasureKeeper
 from services.feature.event_store import EventStore
 from services.feature.key_carrier import KeyCarrier
 from services.feature.lists import ListsJob
@@ -46,6 +47,7 @@ from shared.storage.redis.clients import async_client, sync_client
 from shared.storage.redis.lists_store import ListsStore
 from shared.storage.redis.recommendation_cache import RecommendationCache
 from shared.storage.redis.stream_erasure import StreamErasure
+from shared.storage.redis.tombstones import Tombstones
 from shared.storage.redis.user_state import OnlineStateReader, OnlineStateWriter
 from shared.storage.relational.engine import make_engine
 
@@ -65,6 +67,7 @@ class Parts:
     feature: Feature
     lists: ListsJob
     keys: KeyCarrier
+    erasures: ErasureKeeper
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -108,6 +111,7 @@ def compose(settings: Settings, metrics: ServiceMetrics, closing: AsyncExitStack
     metrics.watch_breaker("online_state", breaker)
     figures = FeatureMetrics(metrics, lambda: len(live.catalogue))
     parity = ParityCheck(OnlineStateReader(cache, namespace), histories, figures.parity_checks)
+    tombstones = Tombstones(stream, namespace)
     feature = Feature(
         states=UserStates(OnlineStateReader(fast_cache, namespace), histories, lambda: live.catalogue, breaker),
         events=EventStore(engine, OnlineStateWriter(thread_cache, namespace)),
@@ -117,6 +121,7 @@ def compose(settings: Settings, metrics: ServiceMetrics, closing: AsyncExitStack
             OnlineStateReader(cache, namespace),
             RecommendationCache(cache, namespace),
             StreamErasure(stream, namespace, settings.event_shards),
+            tombstones,
         ),
         live=live,
         clock=clock,
@@ -127,7 +132,8 @@ def compose(settings: Settings, metrics: ServiceMetrics, closing: AsyncExitStack
     lists = ListsJob(
         engine, ListsStore(cache, namespace), lambda: live.catalogue, clock, every_s=settings.lists_refresh_s
     )
-    return Parts(feature, lists, KeyCarrier(engine, KeyStore(stream, namespace)))
+    keys = KeyCarrier(engine, KeyStore(stream, namespace))
+    return Parts(feature, lists, keys, ErasureKeeper(engine, tombstones, feature.accounts, clock))
 
 
 def _lifespan(parts: Parts, closing: AsyncExitStack) -> Lifespan:
@@ -146,7 +152,7 @@ def _lifespan(parts: Parts, closing: AsyncExitStack) -> Lifespan:
                 await parts.lists.keep_fresh()
 
             news, parity = parts.feature.catalogue.tell_what_is_owed, parts.feature.parity.run
-            async with running(lists=lists, news=news, parity=parity, keys=parts.keys.run):
+            async with running(lists=lists, news=news, parity=parity, keys=parts.keys.run, erasures=parts.erasures.run):
                 yield
             loading.cancel()
             await asyncio.gather(loading, return_exceptions=True)

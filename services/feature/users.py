@@ -7,13 +7,15 @@ Online      after every change of the database the online state is dropped and r
 Consent     withdrawn: cached lists made with it go at once, since an outage would serve them as a fallback
 Erasure     1. both Redis servers must answer, else nothing is begun
             2. Postgres: rows and tombstone in one transaction; from now on late events are dropped
-            3. online state, cached lists, waiting and dead stream entries, of the account and its merged visitors
+            3. the tombstone's copy on the stream server, then online state, cached lists, waiting and dead stream
+            entries and claimed event ids, of the account and its merged visitors
             It may be repeated; the receipt names every store and what went
 Errors      UnknownUserError; STORAGE_DOWN_ERRORS; STORE_ERRORS
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Generator, Iterable, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import Protocol
 
@@ -70,15 +72,35 @@ class WaitingEntries(Protocol):
         """Delete every stream entry of shoppers; return how many, by stream."""
         ...
 
+    async def erase_claims(self, event_ids: Sequence[str]) -> int:
+        """Delete what is remembered of event ids; return how many there were."""
+        ...
+
+
+class ErasureCopies(Protocol):
+    """shared.storage.redis.tombstones.Tombstones."""
+
+    async def add(self, user_keys: Sequence[str], erased_at_ms: int) -> None:
+        """Remember an erasure."""
+        ...
+
 
 class Accounts:
     """All accounts of one install. Belongs to one event loop."""
 
-    def __init__(self, engine: Engine, online: OnlineCopies, lists: CachedLists, streams: WaitingEntries) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        online: OnlineCopies,
+        lists: CachedLists,
+        streams: WaitingEntries,
+        tombstones: ErasureCopies,
+    ) -> None:
         self._engine = engine
         self._online = online
         self._lists = lists
         self._streams = streams
+        self._tombstones = tombstones
         self._exports = 0
 
     async def upsert(self, wanted: Sequence[User]) -> None:
@@ -117,6 +139,19 @@ class Accounts:
         await self._streams.check()
         await self._online.erase(user_key(user_id, None))
         erased = await in_transaction(self._engine, lambda connection: erasure.erase_user(connection, user_id))
+        await self._tombstones.add(erased.user_keys, epoch_ms(erased.erased_at))
+        removed = await self._erase_copies(erased)
+        return ErasureReceipt(user_id=user_id, erased_at=iso_of(epoch_ms(erased.erased_at)), removed=removed)
+
+    async def erase_restored(self, user_key: str, erased_at: datetime) -> None:
+        """Remove what a backup from before an erasure brought back of a shopper."""
+        erased = await in_transaction(
+            self._engine, lambda connection: erasure.erase_as_of(connection, user_key, erased_at)
+        )
+        await self._erase_copies(erased)
+
+    async def _erase_copies(self, erased: erasure.Erasure) -> dict[str, int]:
+        """Remove what stands outside of Postgres; return what went from every store."""
         removed = {f"postgres.{table}": rows for table, rows in erased.removed.items()}
         lists = 0
         for key in erased.user_keys:
@@ -126,7 +161,8 @@ class Accounts:
         removed["redis.cached_lists"] = lists
         for stream, entries in (await self._streams.erase(erased.user_keys)).items():
             removed[f"redis.{stream}"] = entries
-        return ErasureReceipt(user_id=user_id, erased_at=iso_of(epoch_ms(erased.erased_at)), removed=removed)
+        removed["redis.event_claims"] = await self._streams.erase_claims(erased.claimed_event_ids)
+        return removed
 
     async def export(self, user_id: str) -> AsyncIterator[bytes]:
         """Return everything kept of an account, as JSON lines; the first chunk is read when this returns."""
@@ -157,6 +193,8 @@ class Accounts:
     async def _forget(self, user_ids: Iterable[str], refused: Iterable[str]) -> None:
         await self._online.forget([user_key(user_id, None) for user_id in user_ids])
         for user_id in refused:
+            # As if erased: a list that is being made with what was known must not be kept either.
+            await self._online.erase(user_key(user_id, None))
             await self._lists.erase(user_key(user_id, None))
 
 

@@ -9,6 +9,9 @@ Servers     S: stream server (never evicts), C: cache server (may lose any key a
 from dataclasses import dataclass
 from zlib import crc32
 
+ERASED_VERSION = "erased:"
+"""begins the version of a shopper who was just erased: what is made for them now is not kept"""
+
 
 @dataclass(frozen=True)
 class Keys:
@@ -27,6 +30,10 @@ class Keys:
     def claim(self, event_id: str) -> str:
         """S string: the content hash under which an event id was first accepted."""
         return f"{self.namespace}:claim:{event_id}"
+
+    def tombstones(self) -> str:
+        """S hash: when each erased shopper was erased."""
+        return f"{self.namespace}:tombstones"
 
     def impressions(self) -> str:
         """S stream: lists shown, waiting for Postgres."""

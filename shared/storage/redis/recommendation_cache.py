@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from shared.storage.redis.clients import AsyncRedis, SyncRedis
-from shared.storage.redis.keys import Keys
+from shared.storage.redis.keys import ERASED_VERSION, Keys
 
 JITTER = 0.2
 LOCK_MS = 200
@@ -25,6 +25,16 @@ SCAN_COUNT = 1000
 
 # KEYS: lock. ARGV: the token of whoever took it.
 RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+
+
+# KEYS: list, version of the shopper. ARGV: entry, seconds to keep it, how the version of an erased shopper begins.
+# A list that was made while its shopper was erased must not outlive the erasure.
+WRITE = """
+local version = redis.call('GET', KEYS[2])
+if version and string.sub(version, 1, #ARGV[3]) == ARGV[3] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+return 1
+"""
 
 
 @dataclass(frozen=True)
@@ -95,7 +105,8 @@ class RecommendationCache:
             }
         )
         entry = header + b"\n" + body
-        await self._client.set(self._keys.cached_list(user_key, request_hash), entry, ex=self._stale_ttl_s)
+        keys = (self._keys.cached_list(user_key, request_hash), self._keys.user_version(user_key))
+        await self._client.eval(WRITE, len(keys), *keys, entry, str(self._stale_ttl_s), ERASED_VERSION)
 
     async def lock(self, request_hash: str, user_key: str, wait_ms: int = LOCK_MS) -> str | None:
         """Return a token if nobody computes this answer now; it is ours for `wait_ms` at most."""

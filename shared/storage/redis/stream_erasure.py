@@ -1,4 +1,4 @@
-"""Delete what the streams still hold of a shopper: entries waiting, entries done and not yet trimmed, dead letters.
+"""Delete what the stream server still holds of a shopper: entries waiting, done and not yet trimmed, dead; claims.
 
 Called by   services/feature/users.py (erasure)
 Cost        walks the four kinds of streams once; they are trimmed behind the worker, so they are short
@@ -6,6 +6,7 @@ Matching    an entry is a shopper's if a line of it has their key; one that cann
 Errors      STORE_ERRORS of clients.py
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,13 +17,14 @@ from shared.storage.redis.keys import Keys
 from shared.storage.redis.stream_reader import GROUP, PAYLOAD
 
 PAGE = 1000
+LINE = re.compile(r"#[0-9]+$")
 
 
 class StreamErasure:
     """The streams of one install."""
 
     def __init__(self, client: AsyncRedis, namespace: str, shards: int = 1) -> None:
-        keys = Keys(namespace)
+        keys = self._keys = Keys(namespace)
         self._client = client
         self._streams = {
             "event_stream": [keys.events(shard) for shard in range(shards)],
@@ -40,6 +42,16 @@ class StreamErasure:
             kind: sum([await self._erase(stream, frozenset(user_keys)) for stream in streams])
             for kind, streams in self._streams.items()
         }
+
+    async def erase_claims(self, event_ids: Sequence[str]) -> int:
+        """Delete the claims of events, which shops may have named after their shoppers; return how many there were."""
+        # A line of an event with several items has its place behind the id; the claim has not.
+        claimed = sorted({name for event_id in event_ids for name in (event_id, LINE.sub("", event_id))})
+        removed = 0
+        for start in range(0, len(claimed), PAGE):
+            page = claimed[start : start + PAGE]
+            removed += int(await self._client.delete(*(self._keys.claim(event_id) for event_id in page)))
+        return removed
 
     async def _erase(self, stream: str, user_keys: frozenset[str]) -> int:
         # How a key stands in a payload: a quick look that spares parsing every entry.

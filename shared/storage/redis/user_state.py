@@ -20,7 +20,7 @@ from shared.features.shopper_events import ShopperEvents
 from shared.storage.history import HistoryEvent
 from shared.storage.redis.clients import AsyncRedis, SyncRedis
 from shared.storage.redis.event_member import pack, unpack_members
-from shared.storage.redis.keys import Keys
+from shared.storage.redis.keys import ERASED_VERSION, Keys
 
 # Some events more than features read: those dated a little ahead are not yet visible and must not push others out.
 MAX_EVENTS = WINDOW_SIZE + 64
@@ -159,4 +159,5 @@ def _scores_and_members(events: Iterable[HistoryEvent]) -> list[int | bytes]:
 def _forget(pipeline: Any, keys: Keys, user_keys: Iterable[str], ttl_s: int | None) -> None:
     for user_key in user_keys:
         pipeline.delete(keys.user_events(user_key), keys.user_profile(user_key))
-        pipeline.set(keys.user_version(user_key), new_version(), ex=ttl_s)
+        erased = ERASED_VERSION if ttl_s is not None else ""
+        pipeline.set(keys.user_version(user_key), erased + new_version(), ex=ttl_s)

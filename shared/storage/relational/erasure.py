@@ -6,9 +6,9 @@ Lock        merge and erasure wait for the writers of events and keep them out u
 Errors      sqlalchemy.exc.DBAPIError
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -22,13 +22,16 @@ EXPORT_CHUNK = 1000
 
 REMOVALS = {
     "event_receipts": "DELETE FROM event_receipts WHERE event_id IN"
-    " (SELECT event_id FROM interactions WHERE user_key = ANY(:keys))",
-    "interactions": "DELETE FROM interactions WHERE user_key = ANY(:keys)",
-    "impressions": "DELETE FROM impressions WHERE user_key = ANY(:keys)",
-    "user_merges": "DELETE FROM user_merges WHERE user_key = ANY(:keys)",
-    "users": "DELETE FROM users WHERE user_id IN"
+    " (SELECT event_id FROM interactions WHERE user_key = ANY(:keys) AND occurred_at <= :until)",
+    "interactions": "DELETE FROM interactions WHERE user_key = ANY(:keys) AND occurred_at <= :until",
+    "impressions": "DELETE FROM impressions WHERE user_key = ANY(:keys) AND made_at <= :until",
+    "user_merges": "DELETE FROM user_merges WHERE user_key = ANY(:keys) AND merged_at <= :until",
+    "users": "DELETE FROM users WHERE updated_at <= :until AND user_id IN"
     " (SELECT substr(key, 3) FROM unnest(CAST(:keys AS text[])) AS key WHERE key LIKE 'u:%')",
 }
+ALL_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+CLAIMED_FOR = timedelta(days=8)
+"""longer than an event id stays claimed on the stream server (event_stream.CLAIM_TTL_S)"""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Erasure:
     erased_at: datetime
     removed: dict[str, int]
     """rows by table"""
+    claimed_event_ids: tuple[str, ...]
+    """of events received lately: the stream server may know their ids still"""
 
 
 def merge_visitor(connection: Connection, visitor_id: str, user_id: str) -> int:
@@ -65,18 +70,30 @@ def erase_user(connection: Connection, user_id: str) -> Erasure:
     visitors = connection.execute(
         text("SELECT visitor_key FROM user_merges WHERE user_key = :account ORDER BY visitor_key"), {"account": account}
     ).scalars()
-    return _erase(connection, (account, *visitors), connection.execute(text("SELECT clock_timestamp()")).scalar_one())
+    now = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return _erase(connection, (account, *visitors), now, ALL_TIME)
+
+
+def erase_as_of(connection: Connection, user_key: str, erased_at: datetime) -> Erasure:
+    """Remove what is older than an erasure of which this database knows nothing; what is newer stays."""
+    take(connection, AdvisoryLock.SHOPPERS)
+    return _erase(connection, (user_key,), erased_at, erased_at)
+
+
+def forgotten_erasures(connection: Connection, erased_at: Mapping[str, datetime]) -> list[str]:
+    """Return whose erasure this database does not know, or only an older one."""
+    query = text("SELECT user_key, erased_at FROM erasures WHERE user_key = ANY(:keys)")
+    known = {row.user_key: row.erased_at for row in connection.execute(query, {"keys": list(erased_at)})}
+    # The tombstone of the stream server is cut to the millisecond.
+    return [key for key, at in erased_at.items() if key not in known or known[key] < at]
 
 
 def erase_again(connection: Connection) -> dict[str, int]:
     """Remove what a restored backup brought back of erased shoppers; return rows by table."""
-    take(connection, AdvisoryLock.SHOPPERS)
     removed = dict.fromkeys(REMOVALS, 0)
     for key, erased_at in connection.execute(text("SELECT user_key, erased_at FROM erasures")).all():
-        newer = "SELECT 1 FROM interactions WHERE user_key = :key AND occurred_at > :erased_at LIMIT 1"
-        if connection.execute(text(newer), {"key": key, "erased_at": erased_at}).first() is None:
-            for table, rows in _erase(connection, (key,), erased_at).removed.items():
-                removed[table] += rows
+        for table, rows in erase_as_of(connection, key, erased_at).removed.items():
+            removed[table] += rows
     return removed
 
 
@@ -100,9 +117,14 @@ def export_user(connection: Connection, user_id: str) -> Iterator[dict[str, Any]
             yield {"record": kind, **values}
 
 
-def _erase(connection: Connection, user_keys: tuple[str, ...], erased_at: datetime) -> Erasure:
+def _erase(connection: Connection, user_keys: tuple[str, ...], erased_at: datetime, until: datetime) -> Erasure:
+    claimed = connection.execute(
+        text("SELECT event_id FROM interactions WHERE user_key = ANY(:keys) AND received_at > :since"),
+        {"keys": list(user_keys), "since": erased_at - CLAIMED_FOR},
+    ).scalars()
+    event_ids = tuple(claimed)
     removed = {
-        table: connection.execute(text(statement), {"keys": list(user_keys)}).rowcount
+        table: connection.execute(text(statement), {"keys": list(user_keys), "until": until}).rowcount
         for table, statement in REMOVALS.items()
     }
     connection.execute(
@@ -113,4 +135,4 @@ def _erase(connection: Connection, user_keys: tuple[str, ...], erased_at: dateti
         ),
         {"keys": list(user_keys), "erased_at": erased_at, "removed": storable_json(removed)},
     )
-    return Erasure(user_keys, erased_at, removed)
+    return Erasure(user_keys, erased_at, removed, event_ids)
