@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down status check test bench-serving bench-rerank bench-quality
+.PHONY: help install demo up down status check monitoring-check test bench-serving bench-rerank bench-quality
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -39,6 +39,9 @@ check: $(INSTALLED) ## Lint, format, types, import rules, pinned dependencies, n
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pip check
 	$(BIN)/python -m pytest -q tests/security/test_repository.py
+
+monitoring-check: $(INSTALLED) ## Check rules, alerts, dashboards, backup and rollback; a missing tool is named as skipped
+	$(BIN)/python -m pytest -q -rs tests/monitoring
 
 test: $(INSTALLED) ## Run all tests on stores and ports of their own
 	$(BIN)/python -m pytest -q

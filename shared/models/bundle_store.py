@@ -1,6 +1,7 @@
 """Where bundles lie: one folder for each version under a local path or an object-store URL (through fsspec).
 
-Called by   services/training/publish.py (put), services/ranking/model_host.py (fetch)
+Called by   services/training/publish.py (put), services/ranking/model_host.py (fetch),
+            services/command/rollback_command.py (asks whether a version is there)
 Put         under a temporary name, every file flushed to disk, then renamed: a version is there whole or not at all
 Fetch       a local store is read in place; a remote one is copied to `cache` once
 Errors      BundleError("missing") when the store has no such version
@@ -52,6 +53,12 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def has_bundle(store_url: str, version: str) -> bool:
+    """Return whether the store has a version; OSError when it cannot be read."""
+    filesystem, root = fsspec.core.url_to_fs(store_url)
+    return bool(filesystem.exists(f"{root}/{version}/{MANIFEST}"))
 
 
 def fetch_bundle(store_url: str, version: str, cache: Path) -> Path:

@@ -1,6 +1,7 @@
 """Which model bundles exist, and the one pointer that says which serves.
 
-Called by   services/training (publish: files first, then register, then promote), services/ranking (polls `current`)
+Called by   services/training (publish: files first, then register, then promote), services/ranking (polls `current`),
+            services/command/rollback_command.py (points back)
 Pointer     moves by compare-and-set: of two publishers that saw the same version one wins and the other learns it
 Errors      sqlalchemy.exc.DBAPIError; IntegrityError when a version is promoted that was never registered is avoided by
             `promote` returning False
@@ -54,6 +55,20 @@ def promote(connection: Connection, version: str, expected: str | None) -> bool:
         .values(version=version, previous_version=model_pointer.c.version, changed_at=func.now())
     )
     return moved.rowcount == 1
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """Which version serves, and which one did before."""
+
+    version: str | None
+    previous_version: str | None
+
+
+def read_pointer(connection: Connection) -> Pointer:
+    """Return the pointer; both are None before the first model."""
+    row = connection.execute(select(model_pointer).where(model_pointer.c.name == POINTER)).one()
+    return Pointer(row.version, row.previous_version)
 
 
 def current(connection: Connection) -> ModelVersion | None:

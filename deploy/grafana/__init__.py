@@ -1,0 +1,1 @@
+"""Grafana: four dashboards, each for one question."""
