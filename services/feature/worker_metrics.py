@@ -35,7 +35,9 @@ class WorkerMetrics:
         self.pending = service.gauge("ingest_pending_entries", "Entries read and not acknowledged", by_stream)
         self.inserted = service.counter("ingest_inserted_total", "Rows new in Postgres", by_stream)
         self.duplicates = service.counter("ingest_duplicates_total", "Rows known already", by_stream)
-        self.erased = service.counter("ingest_erased_total", "Rows of erased shoppers that came late, dropped", by_stream)
+        self.erased = service.counter(
+            "ingest_erased_total", "Rows of erased shoppers that came late, dropped", by_stream
+        )
         self.dead_letters = service.counter("ingest_dead_letters_total", "Entries put aside for good", by_stream)
         self.failed_tries = service.counter("ingest_failed_tries_total", "Failed tries of single entries", by_stream)
         self.claimed = service.counter("ingest_claimed_total", "Entries taken over after their worker died", by_stream)
