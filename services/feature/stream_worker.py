@@ -7,6 +7,8 @@ Order       an entry is acknowledged after everything it changes is changed; a p
 Poison      a batch that fails is halved until the entry that fails is alone; that one stays pending, is tried again
             after CLAIM_IDLE_MS, and goes to the dead letters with its reason when its MAX_DELIVERIES-th delivery fails.
             Deliveries alone kill none: an entry may have been in the hands of workers that died
+Gathering   on a stream that nobody waits for, the worker rests `gather_s` after a batch that was not full: a
+            transaction for each list shown takes milliseconds from the processes that answer
 Stores down nothing is acknowledged; the batch is kept and tried again after a wait that doubles up to MAX_BACKOFF_S
 Source      Redis documentation, "Streams": pending entries, XAUTOCLAIM
 """
@@ -97,11 +99,14 @@ class EntryWriter(Protocol):
 class StreamWorker:
     """One stream's loop. `run` belongs to one thread; `stop` may be called from any."""
 
-    def __init__(self, stream: EntryStream, writer: EntryWriter, consumer: str, figures: StreamFigures) -> None:
+    def __init__(
+        self, stream: EntryStream, writer: EntryWriter, consumer: str, figures: StreamFigures, gather_s: float = 0.0
+    ) -> None:
         self._stream = stream
         self._writer = writer
         self._consumer = consumer
         self._figures = figures
+        self._gather_s = gather_s
         self._stopping = threading.Event()
         self._kept: list[Entry] = []
         self._claim_due_s = 0.0
@@ -137,7 +142,10 @@ class StreamWorker:
                 self._stream.acknowledge(stored.finished)
             for entry, reason in stored.refused:
                 self._bury(entry, reason)
+        full = len(self._kept) >= BATCH_SIZE
         self._kept = []
+        if not full and self._gather_s:
+            self._stopping.wait(self._gather_s)
 
     def _store(self, entries: list[Entry]) -> Iterator[Stored]:
         """Store entries, all that can be."""

@@ -1,5 +1,7 @@
 """The worker's loop, against a stream and a writer in memory."""
 
+import time
+
 import pytest
 
 import services.feature.stream_worker as loop
@@ -23,8 +25,8 @@ def no_waiting_between_claims(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "CLAIM_EVERY_S", 0.0)
 
 
-def worker(stream: FakeStream, writer: FakeWriter) -> StreamWorker:
-    return StreamWorker(stream, writer, "me", WorkerMetrics(ServiceMetrics("ingest")).of("events"))
+def worker(stream: FakeStream, writer: FakeWriter, gather_s: float = 0.0) -> StreamWorker:
+    return StreamWorker(stream, writer, "me", WorkerMetrics(ServiceMetrics("ingest")).of("events"), gather_s)
 
 
 def test_a_batch_is_stored_and_then_acknowledged() -> None:
@@ -32,6 +34,27 @@ def test_a_batch_is_stored_and_then_acknowledged() -> None:
     stream.add(b"a", b"b")
     worker(stream, writer).turn()
     assert (writer.stored, stream.acknowledged, stream.pending) == ([b"a", b"b"], ["1-0", "2-0"], {})
+
+
+def test_a_worker_that_gathers_rests_after_a_batch_that_was_not_full() -> None:
+    stream, writer = FakeStream(), FakeWriter()
+    subject = worker(stream, writer, gather_s=0.05)
+    stream.add(*[b"a"] * BATCH_SIZE, b"b")
+    started_s = time.monotonic()
+    subject.turn()
+    assert time.monotonic() - started_s < 0.05, "a full batch: more is waiting"
+    subject.turn()
+    assert time.monotonic() - started_s >= 0.05
+    assert writer.calls == [BATCH_SIZE, 1]
+
+
+def test_a_worker_that_is_told_to_stop_does_not_rest() -> None:
+    stream, writer = FakeStream(), FakeWriter()
+    stream.add(b"a")
+    subject = worker(stream, writer, gather_s=60.0)
+    subject.stop()
+    subject.turn()
+    assert stream.acknowledged == ["1-0"]
 
 
 def test_one_bad_entry_delays_no_other_of_its_batch() -> None:
