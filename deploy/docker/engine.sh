@@ -7,7 +7,6 @@ elif command -v podman >/dev/null && command -v buildah >/dev/null; then
   ENGINE=podman
   if [ ! -d /run/systemd/system ]; then
     export CONTAINERS_CONF="${CONTAINERS_CONF:-$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/containers.conf}"
-    export STORAGE_DRIVER="${STORAGE_DRIVER:-vfs}"
   fi
 else
   ENGINE=
