@@ -67,10 +67,6 @@ class PrometheusServer:
         """Return every rule with its health."""
         return [rule for group in self._get("rules")["groups"] for rule in group["rules"]]
 
-    def targets(self) -> dict[str, str]:
-        """Return the health of each job's target."""
-        return {target["labels"]["job"]: target["health"] for target in self._get("targets")["activeTargets"]}
-
     def paging(self, *windows: str) -> set[str]:
         """Return the alerts that page now; those of a burn rate only if they watch one of the windows."""
         labels = [alert["labels"] for alert in self._get("alerts")["alerts"] if alert["state"] == "firing"]

@@ -25,7 +25,7 @@ from tests.e2e.running_platform import Platform, until
 from tests.monitoring.prometheus_server import PrometheusServer
 
 # In a test an hour is twenty seconds.
-SHORT_BURNS = (Burn("16s", "6s", 14.4, "page", 5), Burn("20s", "8s", 6, "page", 5))
+SHORT_BURNS = (Burn("16s", "8s", 14.4, "page", 5), Burn("24s", "12s", 6, "page", 5))
 JOBS = ("gateway", "feature", "ingest", "ranking", "training")
 BUILT_IN = {"up", "ALERTS"}
 
@@ -49,7 +49,7 @@ class Traffic:
             raise
 
     def _visit(self) -> None:
-        while not self.stopping.wait(0.03):
+        while not self.stopping.wait(0.08):
             self.asked += 1
             user = f"shopper-{self.asked % 7}"
             # Another query each time, so that no list comes from the cache.
@@ -165,7 +165,9 @@ def test_every_metric_of_a_dashboard_or_a_rule_is_exposed_by_a_running_service(p
 
 @needs_prometheus
 def test_every_process_is_scraped_and_every_rule_evaluates(prometheus: PrometheusServer) -> None:
-    until(lambda: prometheus.targets() == {f"aisle-{name}": "up" for name in JOBS})
+    jobs = {f"aisle-{name}" for name in JOBS}
+    # A starved machine may miss one scrape of a second.
+    until(lambda: {labels["job"] for labels, _ in prometheus.query("max_over_time(up[10s]) == 1")} == jobs)
     until(lambda: all(rule["health"] == "ok" for rule in prometheus.rules()))
     assert [rule["name"] for rule in prometheus.rules() if rule.get("lastError")] == []
 
