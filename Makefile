@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down status check monitoring-check test bench-serving bench-rerank bench-quality
+.PHONY: help install demo up down status check monitoring-check test bench-serving bench-rerank bench-quality bench-ctr
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -55,3 +55,6 @@ bench-rerank: $(INSTALLED) ## Re-rank one model's offers under every wish: what 
 bench-quality: $(INSTALLED) ## Rank a data set by every model: DATA=<name or folder> [SEEDS BUDGET_MINUTES MODELS PROTOCOL TRACK DEVICE THREADS]
 	@$(BIN)/python -m benchmarks.quality $(if $(DATA),$(DATA),$(error DATA=<name or folder> is missing)) \
 	  $(foreach wish,SEEDS BUDGET_MINUTES MODELS PROTOCOL TRACK DEVICE THREADS,$(if $($(wish)),--$(subst _,-,$(shell echo $(wish) | tr A-Z a-z)) $($(wish))))
+
+bench-ctr: $(INSTALLED) ## Predict clicks and purchases beside a regression and LightGBM: [DATA=<names> MODELS=<models>]
+	@$(BIN)/python -m benchmarks.ctr $(DATA) $(if $(MODELS),--models $(MODELS))

@@ -40,6 +40,9 @@ ENCODER = "encoder.onnx"
 GOLDEN = "golden.json"
 JSON_FILES = ("vocabulary.json", "encodings.json", "fusion.json", GOLDEN)
 
+# What code meets that trusts the shape of what it reads.
+MALFORMED = (ValueError, KeyError, TypeError, IndexError, AttributeError, ArithmeticError, RecursionError)
+
 Reason = Literal["missing", "manifest", "foreign_file", "corrupt", "schema", "vocabulary", "values", "golden"]
 
 
@@ -160,6 +163,14 @@ def vocabulary_hash(item_ids: tuple[str, ...]) -> str:
 
 def load_bundle(folder: Path, schema_hash: str, version: str | None = None) -> Bundle:
     """Verify a bundle folder and return it; `version`, when given, is the one the registry promised."""
+    try:
+        return _verified(folder, schema_hash, version)
+    except MALFORMED as error:
+        # Files that their hashes call right and that do not fit together, whoever made them.
+        raise BundleError("corrupt", f"not a bundle: {type(error).__name__}") from error
+
+
+def _verified(folder: Path, schema_hash: str, version: str | None) -> Bundle:
     manifest = _read_manifest(folder)
     found = version_of(folder)
     if version is not None and found != version:
