@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down status check monitoring-check test bench-serving bench-rerank bench-quality bench-ctr
+.PHONY: help install demo up down status check images pin-images manifests monitoring-check test fuzz bench-serving bench-rerank bench-quality bench-ctr
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -43,8 +43,30 @@ check: $(INSTALLED) ## Lint, format, types, import rules, pinned dependencies, n
 monitoring-check: $(INSTALLED) ## Check rules, alerts, dashboards, backup and rollback; a missing tool is named as skipped
 	$(BIN)/python -m pytest -q -rs tests/monitoring
 
+fuzz: $(INSTALLED) ## Try to break the public contract, filters, cache keys and bundles: [FUZZ_SECONDS=120 FUZZ_SEED=n]
+	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),120) $(BIN)/python -m pytest -q -s tests/fuzz
+
 test: $(INSTALLED) ## Run all tests on stores and ports of their own
 	$(BIN)/python -m pytest -q
+
+images: $(INSTALLED) ## Build the image of every service, then run them: [BASE REPOSITORY TAG GPU_BASE PIP_CONF PIP_CA]
+	deploy/docker/build.sh $(if $(GPU_BASE),gateway feature ranking ranking-gpu training)
+	$(BIN)/python -m pytest -q tests/images
+
+pin-images: ## Push the images and write their digests into the production overlay: REPOSITORY=<registry/path> TAG=<tag>
+	deploy/docker/pin.sh
+
+# checkov wants an environment of its own, so it is used where somebody installed it.
+manifests: $(INSTALLED) ## Render compose and Kubernetes, validate them and check the rules
+	$(BIN)/python k8s/components/monitoring/prometheus_rules.py
+	$(BIN)/python -m pytest -q tests/manifests
+	@if command -v checkov >/dev/null; then \
+	  for overlay in dev prod prod-gpu; do \
+	    $(BIN)/kubectl kustomize k8s/overlays/$$overlay > $(VENV)/$$overlay.yaml && \
+	    LOG_LEVEL=CRITICAL checkov --config-file k8s/checkov-$${overlay%-gpu}.yaml -f $(VENV)/$$overlay.yaml || exit 1; \
+	  done; \
+	  LOG_LEVEL=CRITICAL checkov --config-file deploy/docker/checkov.yaml -d deploy/docker; \
+	else echo "skipped: checkov is not installed"; fi
 
 bench-serving: $(INSTALLED) ## Measure the running demo under open-loop load, beside its floor
 	$(BIN)/python -m benchmarks.serving
