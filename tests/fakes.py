@@ -15,6 +15,7 @@ import orjson
 
 from shared.contracts.access import ApiKey, ApiKeys, Scope, digest_of
 from shared.contracts.impressions import Impression
+from shared.contracts.merchandising import Merchandising
 from shared.service.http_client import Reply, ServiceTimeoutError, ServiceUnreachableError, StreamedReply
 from shared.storage.redis.change_stream import Change, ChangeKind
 from shared.storage.redis.event_stream import StreamEvent, Verdict
@@ -159,6 +160,17 @@ class FakeKeys:
 
 
 @dataclass
+class FakeRules:
+    """Where the gateway finds the merchandising rules."""
+
+    merchandising: Merchandising | None = None
+
+    async def get(self) -> Merchandising | None:
+        """Return the rules."""
+        return self.merchandising
+
+
+@dataclass
 class FakeRates:
     """The rates that gateways share: what is in a bucket, for ever."""
 
@@ -201,6 +213,11 @@ class FakeChanges:
         """Tell of a published model."""
         self._number += 1
         self.queue.put_nowait(Change(f"{at_ms}-{self._number}", ChangeKind.MODEL, {"version": version}))
+
+    def rules(self, at_ms: int) -> None:
+        """Tell of changed merchandising rules."""
+        self._number += 1
+        self.queue.put_nowait(Change(f"{at_ms}-{self._number}", ChangeKind.RULES, {"version": "r"}))
 
     def keys(self, at_ms: int) -> None:
         """Tell of API keys made or revoked."""

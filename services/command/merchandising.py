@@ -1,8 +1,8 @@
 """Change the shop's rules and scenarios, and tell every process: one transaction, then one word to each server.
 
 Called by   services/command/rules_command.py, services/command/scenarios_command.py
-Told        the cache server the new version, so that lists kept under another one are stale; the change stream, so that
-            each ranking process reads the rows anew
+Told        the cache server the new version, so that lists kept under another one are stale; the stream server all
+            rules, for the gateways; the change stream, so that each process reads them anew
 Exit code   1 when Postgres or Redis cannot be reached (the reason is on stderr); 2 what is asked makes no sense
 """
 
@@ -71,6 +71,7 @@ def _in_transaction(settings: "Settings", work: "Callable[[Connection], Merchand
 def _tell(settings: "Settings", now: "Merchandising") -> None:
     from shared.storage.redis.change_stream import ChangeKind, ChangePublisher
     from shared.storage.redis.clients import STORE_ERRORS, sync_client
+    from shared.storage.redis.merchandising_store import put_merchandising
     from shared.storage.redis.recommendation_cache import name_rules_version
 
     version = now.version or ""
@@ -78,6 +79,7 @@ def _tell(settings: "Settings", now: "Merchandising") -> None:
         with sync_client(settings.redis_cache_url) as cache:
             name_rules_version(cache, settings.namespace, version)
         with sync_client(settings.redis_stream_url) as stream:
+            put_merchandising(stream, settings.namespace, now)
             ChangePublisher(stream, settings.namespace).publish(ChangeKind.RULES, {"version": version})
     except STORE_ERRORS:
         reason = "It is stored, but Redis cannot be reached to tell the services; run the command again."

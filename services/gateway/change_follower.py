@@ -9,6 +9,7 @@ import asyncio
 
 import structlog
 
+from services.gateway.hidden_items import HiddenItems
 from services.gateway.item_changes import ItemChanges
 from services.gateway.key_ring import KeyRing
 from services.gateway.ports import ChangeFeed
@@ -24,11 +25,14 @@ log = structlog.get_logger(__name__)
 class ChangeFollower:
     """Reads changes and tells those who keep them."""
 
-    def __init__(self, feed: ChangeFeed, items: ItemChanges, model: ServingModel, keys: KeyRing) -> None:
+    def __init__(
+        self, feed: ChangeFeed, items: ItemChanges, model: ServingModel, keys: KeyRing, hidden: HiddenItems
+    ) -> None:
         self._feed = feed
         self._items = items
         self._model = model
         self._keys = keys
+        self._hidden = hidden
         self._last_id = f"{items.known_since_ms}-0"
 
     async def run(self) -> None:
@@ -53,6 +57,8 @@ class ChangeFollower:
                 self._model.saw(change.body["version"])
             elif change.kind == ChangeKind.KEYS:
                 self._keys.refresh_soon()
+            elif change.kind == ChangeKind.RULES:
+                self._hidden.refresh_soon()
             else:
                 self._items.take(change)
         except (KeyError, TypeError, ValueError) as error:

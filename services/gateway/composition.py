@@ -17,6 +17,7 @@ from services.gateway.dependency import Dependency
 from services.gateway.event_intake import EventIntake
 from services.gateway.explain import Explain
 from services.gateway.fallback import Fallback
+from services.gateway.hidden_items import HiddenItems, RulesSource
 from services.gateway.item_changes import ItemChanges
 from services.gateway.key_ring import KeyRing, KeySource
 from services.gateway.list_store import Keep, ListStore
@@ -54,6 +55,7 @@ class Outside:
     lists: ListsSource
     changes: ChangeFeed
     keys: KeySource
+    rules: RulesSource
     rates: Buckets
     feature: Sender
     ranking: Sender
@@ -79,7 +81,7 @@ def compose(settings: Settings, outside: Outside, clock: Clock, service_metrics:
     # Lists cached before this process began may be fresh still: the changes since they were made are read first.
     changes = ItemChanges(clock.now_ms() - 2 * settings.cache_ttl_s * 1000)
     board = ListsBoard(settings.snapshot_path)
-    model = ServingModel()
+    model, hidden = ServingModel(), HiddenItems()
     ring = KeyRing(
         settings.api_key_list(),
         required=settings.require_keys,
@@ -94,18 +96,24 @@ def compose(settings: Settings, outside: Outside, clock: Clock, service_metrics:
 
     keeps = AfterAnswer("cached_list", store.write, metrics)
     impressions = AfterAnswer("impression", append_impressions, metrics)
-    gateway = _gateway(settings, outside, _Shared(store, board, changes, model, keeps, impressions, clock, metrics))
+    gateway = _gateway(
+        settings, outside, _Shared(store, board, changes, hidden, model, keeps, impressions, clock, metrics)
+    )
 
     async def follow_lists() -> None:
         await board.follow(outside.lists, settings.lists_poll_s)
+
+    async def follow_rules() -> None:
+        await hidden.follow(outside.rules)
 
     async def follow_keys() -> None:
         await ring.follow(outside.keys)
 
     jobs: dict[str, Job] = {
         "follow_keys": follow_keys,
+        "follow_rules": follow_rules,
         "follow_lists": follow_lists,
-        "follow_changes": ChangeFollower(outside.changes, changes, model, ring).run,
+        "follow_changes": ChangeFollower(outside.changes, changes, model, ring, hidden).run,
         "write_cached_lists": keeps.run,
         "write_impressions": impressions.run,
     }
@@ -119,6 +127,7 @@ class _Shared:
     store: ListStore
     board: ListsBoard
     changes: ItemChanges
+    hidden: HiddenItems
     model: ServingModel
     keeps: AfterAnswer[Keep]
     impressions: AfterAnswer[Shown]
@@ -135,7 +144,7 @@ def _gateway(settings: Settings, outside: Outside, parts: _Shared) -> Gateway:
     feature = FeatureClient(outside.feature, _dependency("feature", settings.feature_timeout_ms, slots, clock, metrics))
     ranking = RankingClient(outside.ranking, _dependency("ranking", settings.ranking_timeout_ms, slots, clock, metrics))
     admin = _dependency("feature_admin", TIMEOUT_MS, ADMIN_SLOTS, clock, metrics)
-    memory = Fallback(parts.board, parts.changes)
+    memory = Fallback(parts.board, parts.changes, parts.hidden)
     live = PersonalList(feature, ranking, ConcurrencyLimit(slots), parts.model, metrics)
     ttl_ms = settings.cache_ttl_s * 1000
     rungs = Rungs(parts.store, live, memory, parts.changes)

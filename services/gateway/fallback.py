@@ -1,13 +1,15 @@
 """The lower rungs of the ladder: a list out of this process's memory, with no call to anybody.
 
 Called by   services/gateway/recommend.py and similar.py, when a live list could not be had
-Out         the request's filter, exclusions, candidates and size are kept; stock and price are the newest known
+Out         the request's filter, exclusions, candidates and size are kept, and what the shop hides is left out; stock
+            and price are the newest known
 """
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
+from services.gateway.hidden_items import HiddenItems
 from services.gateway.item_changes import ItemChanges, can_be_sold
 from services.gateway.lists_board import ListsBoard
 from services.gateway.popular_lists import POPULAR, ListEntry, pick
@@ -30,9 +32,11 @@ class Wanted:
     excluded: Collection[str] = ()
     candidates: Collection[str] | None = None
     category: str | None = None
+    scenario: str = ""
+    """whose hide rules hold"""
 
     @classmethod
-    def by(cls, request: RecommendRequest, parsed: Filter | None) -> "Wanted":
+    def by(cls, request: RecommendRequest, parsed: Filter | None, scenario: str) -> "Wanted":
         """Return what a recommendation request wants; not what is in the cart or on the page already."""
         excluded = set(request.exclude)
         context = request.context or Context()
@@ -40,15 +44,16 @@ class Wanted:
         if context.item_id is not None:
             excluded.add(context.item_id)
         candidates = None if request.candidates is None else frozenset(request.candidates)
-        return cls(request.num_items, parsed, excluded, candidates, context.category)
+        return cls(request.num_items, parsed, excluded, candidates, context.category, scenario)
 
 
 class Fallback:
     """Picks from the lists in memory."""
 
-    def __init__(self, board: ListsBoard, changes: ItemChanges) -> None:
+    def __init__(self, board: ListsBoard, changes: ItemChanges, hidden: HiddenItems) -> None:
         self._board = board
         self._changes = changes
+        self._hidden = hidden
 
     @property
     def rung(self) -> ServedFrom:
@@ -77,7 +82,10 @@ class Fallback:
             item = newest_item(entry, self._changes)
             if item is None or not can_be_sold(item, now_ms):
                 return False
-            return wanted.filter is None or wanted.filter.matches({**item, "item_id": entry.key}, now_ms)
+            named = {**item, "item_id": entry.key}
+            if self._hidden.is_hidden(named, wanted.scenario, now_ms):
+                return False
+            return wanted.filter is None or wanted.filter.matches(named, now_ms)
 
         return accept
 

@@ -40,6 +40,8 @@ class KeptList:
     fresh: bool
     only_aged: bool
     """not fresh, for no other reason than its age"""
+    same_rules: bool
+    """made under the rules that hold now: else it may show what is hidden now"""
     notices: Sequence[str]
 
 
@@ -130,6 +132,7 @@ class ListStore:
             cold_start=document["cold_start"],
             fresh=cached.fresh and unchanged,
             only_aged=not cached.fresh and same_versions and unchanged,
+            same_rules=made_with[2] == versions.rules and (right_until_ms is None or now_ms < right_until_ms),
             notices=document["notices"],
         )
 

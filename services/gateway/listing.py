@@ -50,7 +50,7 @@ class Listing:
             raise invalid_request(f"this list is made over {WINDOWS[name]}", "query", "window")
         parsed = parse_public_filter(query.filter)
         now_ms = self.clock.now_ms()
-        wanted = self.memory.wanted(Wanted(query.num_items, parsed), now_ms)
+        wanted = self.memory.wanted(Wanted(query.num_items, parsed, scenario=name), now_ms)
         picked = pick(self.board.current.entries(name, query.category), wanted, query.num_items)
         places = listed(picked, name, ReturnShape(fields=["title", "price", "currency", "brand"]), self.changes)
         reason = DegradedReason.NO_CATALOG if self.memory.has_nothing else DegradedReason.NONE

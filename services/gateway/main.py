@@ -29,6 +29,7 @@ from shared.storage.redis.clients import async_client
 from shared.storage.redis.event_stream import EventStream
 from shared.storage.redis.impression_stream import ImpressionStream
 from shared.storage.redis.lists_store import ListsStore
+from shared.storage.redis.merchandising_store import MerchandisingStore
 from shared.storage.redis.rate_limit import RateBuckets
 from shared.storage.redis.recommendation_cache import RecommendationCache
 
@@ -67,6 +68,7 @@ def connect(settings: Settings) -> tuple[Outside, AsyncExitStack]:
         lists=ListsStore(cache, namespace),
         changes=ChangeStream(follow, namespace),
         keys=KeyStore(events, namespace),
+        rules=MerchandisingStore(events, namespace),
         rates=RateBuckets(cache, namespace),
         feature=feature,
         ranking=ranking,

@@ -113,11 +113,11 @@ class Recommend:
         return replace(answer, model=live.model, counts=live.counts, notices=live.notices, trace=trace)
 
     def _popular(self, ask: Ask) -> Places:
-        wanted = Wanted.by(ask.request, ask.filter)
+        wanted = Wanted.by(ask.request, ask.filter, ask.normal.scenario)
         return self.rungs.memory.items(wanted, ask.request.return_, ask.normal.as_of_ms)
 
     def _lower_rung(self, ask: Ask, kept: KeptList | None, reason: DegradedReason) -> Answer:
-        if kept is not None:
+        if kept is not None and kept.same_rules:
             return self._kept_answer(ask, kept, ServedFrom.STALE_CACHE, reason)
         memory = self.rungs.memory
         if memory.has_nothing:

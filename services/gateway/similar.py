@@ -60,7 +60,7 @@ class Similar:
             with self.metrics.stage("ranking"):
                 ranked = await self.ranking.similar(orjson.dumps(asked.model_dump()), deadline, self.budgets.ranking_ms)
         except DependencyError as error:
-            return self._popular(Wanted(query.num_items, parsed, {item_id}), _reason(error), now_ms)
+            return self._popular(Wanted(query.num_items, parsed, {item_id}, scenario=SCENARIO), _reason(error), now_ms)
         places = shaped(ranked.document["items"][: query.num_items], ReturnShape())
         model = ranked.reply.model.model_dump()
         return Answer(places, SCENARIO, DegradedReason.NONE, ServedFrom.LIVE, now_ms, self.ttl_ms, model)

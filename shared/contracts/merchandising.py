@@ -1,7 +1,7 @@
 """What a shop's merchandisers decide: rules about items, and the defaults of each scenario.
 
 Called by   services/command (aisle rules, aisle scenarios), shared/storage/relational/rules.py (keeps them),
-            services/ranking/rerank (obeys them)
+            services/ranking/rerank (obeys them), services/gateway/hidden_items.py (those that hide)
 Errors      pydantic.ValidationError, which names the field
 """
 
@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, Field, model_validator
 from shared.contracts.identifiers import Identifier
 from shared.contracts.recommendation import MAX_LISTED_ITEMS, MAX_NUM_ITEMS, Objective, Strength
 from shared.contracts.strict import PublicModel
+from shared.contracts.times import epoch_ms
 
 MAX_BOOST = 10.0
 MAX_NEW_PLACES = 5
@@ -56,6 +57,13 @@ class Rule(PublicModel):
         if self.starts_at is not None and self.ends_at is not None and self.starts_at >= self.ends_at:
             raise ValueError("starts_at is not before ends_at")
         return self
+
+    def holds(self, scenario: str, now_ms: int) -> bool:
+        """Return whether the rule is to be obeyed now."""
+        if not self.enabled or self.scenario not in (None, scenario):
+            return False
+        begun = self.starts_at is None or epoch_ms(self.starts_at) <= now_ms
+        return begun and (self.ends_at is None or now_ms < epoch_ms(self.ends_at))
 
 
 class Scenario(PublicModel):

@@ -93,6 +93,10 @@ def test_rules_act_on_the_same_request_within_two_seconds_and_are_named(platform
     assert platform.aisle("rules", "set", "no-lamps", "hide", "--filter", 'category == "lamps"').returncode == 0
     until(lambda: ids(recommend(platform)) == before, timeout_s=2)
     assert explain(platform, "lamps-fine-4")["rule_id"] == "no-lamps"
+    until(lambda: platform.get("/popular?num_items=100").body["recommendations"] != [], timeout_s=10)
+    popular = [place["item_id"] for place in platform.get("/popular?num_items=100").body["recommendations"]]
+    assert "chairs-fine-4" in popular
+    assert not [item for item in popular if item.startswith("lamps")]
 
 
 def test_item_that_variety_left_out_is_explained(platform: Platform) -> None:

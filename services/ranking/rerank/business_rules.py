@@ -14,7 +14,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from shared.contracts.merchandising import Action, Merchandising, Rule, Scenario
-from shared.features.catalogue import Catalogue, to_ms
+from shared.contracts.times import epoch_ms
+from shared.features.catalogue import Catalogue
 from shared.features.events import FloatArray, IntArray
 from shared.features.filter import Filter, FilterError, parse_filter
 from shared.models.tensors import BoolArray
@@ -43,7 +44,7 @@ class BusinessRules:
     def __init__(self, merchandising: Merchandising, scenario: str, catalogue: Catalogue, now_ms: int) -> None:
         self.scenario = _scenario(merchandising.scenarios, scenario)
         self._catalogue, self._now_ms = catalogue, now_ms
-        self._active = [rule for rule in merchandising.rules if _holds(rule, scenario, now_ms)]
+        self._active = [rule for rule in merchandising.rules if rule.holds(scenario, now_ms)]
 
     def hidden_C(self, row_C: IntArray) -> BoolArray | None:
         """Return which rows a rule hides; None when no rule hides any."""
@@ -110,15 +111,8 @@ class BusinessRules:
 
 def next_change_ms(merchandising: Merchandising, now_ms: int) -> int | None:
     """Return when the next rule begins or ends: until then a list made now stays right."""
-    moments = (to_ms(moment, 0) for rule in merchandising.rules for moment in (rule.starts_at, rule.ends_at) if moment)
+    moments = (epoch_ms(moment) for rule in merchandising.rules for moment in (rule.starts_at, rule.ends_at) if moment)
     return min((moment for moment in moments if moment > now_ms), default=None)
-
-
-def _holds(rule: Rule, scenario: str, now_ms: int) -> bool:
-    if not rule.enabled or rule.scenario not in (None, scenario):
-        return False
-    begun = rule.starts_at is None or to_ms(rule.starts_at, 0) <= now_ms
-    return begun and (rule.ends_at is None or now_ms < to_ms(rule.ends_at, 0))
 
 
 def _scenario(scenarios: Iterable[Scenario], name: str) -> Scenario:

@@ -47,6 +47,10 @@ class Keys:
         """S stream: what changed in the catalogue, models and rules, for every process to follow."""
         return f"{self.namespace}:changes"
 
+    def merchandising(self) -> str:
+        """S string: the merchandising rules and scenarios as JSON."""
+        return f"{self.namespace}:merchandising"
+
     def api_keys(self) -> str:
         """S string: the hashes and scopes of the API keys that may be used, as JSON."""
         return f"{self.namespace}:api-keys"

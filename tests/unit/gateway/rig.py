@@ -29,6 +29,7 @@ from tests.fakes import (
     FakeKeys,
     FakeLists,
     FakeRates,
+    FakeRules,
     FakeService,
     json_of,
 )
@@ -62,6 +63,7 @@ class Rig:
         self.lists = FakeLists(POPULAR)
         self.changes = FakeChanges()
         self.keys = FakeKeys()
+        self.rules = FakeRules()
         self.rates = FakeRates()
         self.feature = FakeService()
         self.ranking = FakeService()
@@ -85,6 +87,7 @@ class Rig:
             lists=self.lists,
             changes=self.changes,
             keys=self.keys,
+            rules=self.rules,
             rates=self.rates,
             feature=self.feature,
             ranking=self.ranking,

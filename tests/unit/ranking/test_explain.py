@@ -58,6 +58,9 @@ def test_shown_item_has_its_place_and_the_reason_of_the_list(shop: Shop) -> None
 
 @pytest.mark.parametrize("item_id", ["wine-fine-2", "chairs-fine-4", "coffee-plain-0"])
 def test_parts_sum_to_the_score(shop: Shop, item_id: str) -> None:
+    dear = shop.explain(item_id, context={"budget": {"max": 1}})
+    assert sum(part.score for part in dear.parts) == pytest.approx(dear.score, abs=1e-3)
+    assert next(part.score for part in dear.parts if part.name == "other") < -1
     found = shop.explain(item_id)
     assert sum(part.score for part in found.parts) == pytest.approx(found.score, abs=1e-3)
     everything = shop.ranker().rank(shop.model, request(*WINE, num_items=60))
