@@ -11,7 +11,7 @@ from shared.contracts.events import Event
 from shared.contracts.explanation import ExplainRequest
 from shared.contracts.recommendation import MAX_NUM_ITEMS, BatchRequest, Context, RecommendRequest
 from shared.contracts.users import UserMerge, UserPatch, UsersUpsert
-from shared.service.openapi import JsonBody, json_body, parameter
+from shared.service.openapi import PROBLEM_REPLY, JsonBody, json_body, parameter
 
 KEY_SCHEME = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
 IDENTIFIER = {"type": "string", "minLength": 1, "maxLength": 128}
@@ -21,6 +21,12 @@ TEXT = {"type": "string"}
 
 _num_items = parameter("num_items", "query", NUM_ITEMS, "length of the list", 5)
 _filter = parameter("filter", "query", FILTER, "which items may appear", "in_stock and price <= 50")
+
+EXPORT: dict[int | str, dict[str, Any]] = {
+    200: {"description": "one JSON document a line", "content": {"application/x-ndjson": {}}},
+    "4XX": PROBLEM_REPLY,
+    "5XX": PROBLEM_REPLY,
+}
 
 RECOMMEND_EXAMPLE = {
     "user_id": 42,
@@ -139,4 +145,5 @@ def with_access(document: dict[str, Any]) -> dict[str, Any]:
         for method, operation in methods.items():
             if path not in PROBES:
                 operation |= {"security": [{"ApiKey": []}], "x-scope": scope_of(method.upper(), path).value}
+                operation["responses"].setdefault("4XX", PROBLEM_REPLY)
     return document

@@ -183,7 +183,13 @@ def user_routes(gateway: Gateway) -> APIRouter:
     async def merge_users(request: Request) -> Response:
         return _passed(await feature.forward("POST", "/users/merge", await _body(request, KIB * 64)))
 
-    @router.get("/users/{user_id:path}/export", openapi_extra=docs.USER, summary="All that is stored, as JSON lines")
+    @router.get(
+        "/users/{user_id:path}/export",
+        openapi_extra=docs.USER,
+        response_class=StreamingResponse,
+        responses=docs.EXPORT,
+        summary="All that is stored, as JSON lines",
+    )
     async def export_user(request: Request) -> Response:
         stack = AsyncExitStack()
         answer = await feature.stream(path_of("users", _identifier(request, "user_id"), "/export"), stack)

@@ -8,10 +8,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
 from shared.contracts.identifiers import Identifier
 from shared.contracts.strict import InternalModel, PublicModel
+from shared.contracts.values import JsonObject, Moment
 
 MAX_EVENTS_PER_REQUEST = 1000
 MAX_FUTURE_S = 5 * 60
@@ -71,12 +72,12 @@ class Event(PublicModel):
     session_id: Identifier | None = None
     item_id: Identifier | None = None
     items: list[EventLine] = Field(default=[], max_length=200)
-    occurred_at: AwareDatetime | None = Field(default=None, description="ISO 8601 with zone or epoch ms; now if absent")
+    occurred_at: Moment | None = Field(default=None, description="ISO 8601 with zone or epoch ms; now if absent")
     value: float | None = Field(default=None, ge=-1e9, le=1e9, description="rating 1 to 5, or money")
     recommendation_id: Identifier | None = None
     order_id: Identifier | None = None
     currency: str | None = Field(default=None, pattern="^[A-Z]{3}$")
-    context: dict[str, Any] = Field(default={}, max_length=50)
+    context: JsonObject = Field(default={}, max_length=50)
 
     @model_validator(mode="before")
     @classmethod

@@ -13,6 +13,7 @@ from shared.contracts.events import EventType
 from shared.contracts.identifiers import Identifier
 from shared.contracts.problems import Problem
 from shared.contracts.strict import PublicModel
+from shared.contracts.values import Moment, Text, storable
 
 MAX_NUM_ITEMS = 200
 MAX_LISTED_ITEMS = 1000
@@ -33,7 +34,7 @@ class SessionEvent(PublicModel):
 
     type: EventType = EventType.VIEW
     item_id: Identifier
-    ts: AwareDatetime | None = None
+    ts: Moment | None = None
 
 
 class Budget(PublicModel):
@@ -55,22 +56,28 @@ class Context(PublicModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    page: str | None = Field(default=None, max_length=64)
+    page: Text | None = Field(default=None, max_length=64)
     item_id: Identifier | None = None
     cart: list[CartLine] = Field(default=[], max_length=200)
     session: list[SessionEvent] = Field(default=[], max_length=200)
-    query: str | None = Field(default=None, max_length=500)
-    category: str | None = Field(default=None, max_length=200)
-    device: str | None = Field(default=None, max_length=32)
-    network: str | None = Field(default=None, max_length=32)
-    country: str | None = Field(default=None, max_length=64)
-    region: str | None = Field(default=None, max_length=128)
+    query: Text | None = Field(default=None, max_length=500)
+    category: Text | None = Field(default=None, max_length=200)
+    device: Text | None = Field(default=None, max_length=32)
+    network: Text | None = Field(default=None, max_length=32)
+    country: Text | None = Field(default=None, max_length=64)
+    region: Text | None = Field(default=None, max_length=128)
     store: Identifier | None = None
     latitude: float | None = Field(default=None, ge=-90, le=90)
     longitude: float | None = Field(default=None, ge=-180, le=180)
     currency: str | None = Field(default=None, pattern="^[A-Z]{3}$")
     local_time: AwareDatetime | None = None
     budget: Budget | None = None
+
+    @model_validator(mode="after")
+    def storable_extras(self) -> "Context":
+        """Refuse what the log of impressions could not keep."""
+        storable(self.model_extra)
+        return self
 
 
 class Objective(PublicModel):

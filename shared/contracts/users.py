@@ -1,13 +1,15 @@
 """Shoppers as the shop describes them: attributes and consent, and the merge of a visitor into an account."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from shared.contracts.identifiers import Identifier
 from shared.contracts.strict import PublicModel
+from shared.contracts.values import Text, storable
 
 Attribute = str | int | float | bool | None
+Attributes = Annotated[dict[str, Attribute], AfterValidator(storable)]
 
 
 class Consent(PublicModel):
@@ -20,10 +22,10 @@ class UserFields(PublicModel):
     """What may be said of a shopper; `attributes` holds what has no field of its own (income, kids, ...)."""
 
     age: int | None = Field(default=None, ge=0, le=130, description="years; stored as a band")
-    age_band: str | None = Field(default=None, max_length=32)
-    gender: str | None = Field(default=None, max_length=32)
-    region: str | None = Field(default=None, max_length=128)
-    attributes: dict[str, Attribute] | None = Field(default=None, max_length=50)
+    age_band: Text | None = Field(default=None, max_length=32)
+    gender: Text | None = Field(default=None, max_length=32)
+    region: Text | None = Field(default=None, max_length=128)
+    attributes: Attributes | None = Field(default=None, max_length=50)
     consent: Consent | None = None
 
 

@@ -42,6 +42,7 @@ class Platform:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.credentials: dict[str, str] = {}
         self.urls = {name.lower(): f"http://127.0.0.1:{free_port()}" for name in SERVICES}
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("AISLE_")},
@@ -72,8 +73,8 @@ class Platform:
         return self._call(urllib.request.Request(self.urls[service] + path, json.dumps(body).encode(), headers))
 
     def _credentials(self) -> dict[str, str]:
-        """Return what the services of this home ask of each other; the gateway pays it no heed."""
-        return {TOKEN_HEADER: read_addresses(self.home).get(TOKEN_SETTING, "")}
+        """Return what the services of this home ask of each other, and what a test gave; the gateway heeds its own."""
+        return {TOKEN_HEADER: read_addresses(self.home).get(TOKEN_SETTING, ""), **self.credentials}
 
     def _call(self, request: urllib.request.Request) -> Answer:
         try:
