@@ -36,8 +36,10 @@ from shared.features.filter import Filter, parse_filter
 from shared.models.recommender import SOURCES, Candidates, Recommender, Scored
 from shared.models.tensors import BoolArray
 
-PER_SOURCE = 100
-"""candidates of each source; also how many must be left for the list not to be called short"""
+PER_SOURCE = 60
+"""candidates of each source; also how many must be left for the list not to be called short. On the Complete Journey's
+validation week 30 to 150 gave the same NDCG@10 within 0.0005, and 60 leave about 300 candidates to re-rank; a longer
+list asks each source for as many as it shows"""
 
 
 @dataclass(frozen=True)
@@ -148,14 +150,15 @@ class Ranker:
     ) -> Choice:
         if request.candidates is not None:
             return self._choose_among(recommender, scored, rules, request.candidates, watch)
-        found = recommender.retrieve(scored, self._per_source)
+        per_source = max(self._per_source, request.num_items)
+        found = recommender.retrieve(scored, per_source)
         watch.lap("retrieve")
         self._metrics.observe_candidates(zip(SOURCES, found.retrieved_CS.sum(axis=0).tolist(), strict=True))
         verdict = rules.judge(found.row_C)
         kept = take(found, np.flatnonzero(verdict.keep_C))
         watch.lap("filter")
         left = len(kept.row_C)
-        if left < max(self._per_source, request.num_items):
+        if left < per_source:
             kept = self._widen(recommender, scored, kept, rules.allowed_N(), request.num_items)
             watch.lap("retrieve")
         return Choice(kept, len(found.row_C) + len(kept.row_C) - left, verdict.removed)
@@ -181,7 +184,7 @@ class Ranker:
         if left == len(kept.row_C):
             return kept
         self._metrics.widened.inc()
-        wide = join(kept, recommender.retrieve(scored, self._per_source, allowed_N))
+        wide = join(kept, recommender.retrieve(scored, max(self._per_source, wanted), allowed_N))
         missing = min(wanted, left) - len(wide.row_C)
         if missing <= 0:
             return wide

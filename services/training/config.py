@@ -45,7 +45,7 @@ class FusionConfig:
     """How the fusion's weights are fitted."""
 
     questions: int = 1500
-    per_source: int = 100
+    per_source: int = 60
     """candidates of each source, as in services/ranking"""
     l2: float = 1e-2
 

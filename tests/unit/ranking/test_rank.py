@@ -11,7 +11,7 @@ from services.ranking.rank import Ranker
 from services.ranking.serving_model import ServingModel
 from shared.contracts.internal import Profile
 from shared.contracts.recommendation import ReturnShape
-from shared.features.catalogue import Catalogue
+from shared.features.catalogue import Catalogue, CatalogueItem
 from tests.tiny_bundle import fusion
 from tests.tiny_shop import HOUR_MS, UNTIL_MS, tiny_items
 from tests.unit.ranking.requests import Did, departments, ids, request, score_of, state
@@ -121,11 +121,19 @@ def test_filter_that_starves_the_sources_still_gives_a_full_list(narrow_ranker: 
     assert counts.retrieved - sum(counts.removed.values()) == counts.ranked >= 10
 
 
-def test_list_is_filled_to_the_last_item_that_may_be_shown(narrow_ranker: Ranker, model: ServingModel) -> None:
-    reply = narrow_ranker.rank(model, request(Did("coffee-fine-0"), num_items=200, exclude=["bread-fine-0"]))
-    assert len(set(ids(reply))) == ALL - 1
-    assert any(item.flags == ["filled"] for item in reply.items)
+def test_list_is_filled_to_the_last_item_that_may_be_shown(
+    narrow_ranker: Ranker, model: ServingModel, catalogue: Catalogue
+) -> None:
+    catalogue.upsert([CatalogueItem(item_id=f"never-sold-{number}") for number in range(3)])
+    reply = narrow_ranker.rank(model, request(num_items=200, exclude=["bread-fine-0"]))
+    assert len(set(ids(reply))) == ALL - 1 + 3
+    assert {item.item_id for item in reply.items if item.flags == ["filled"]} >= {"never-sold-0", "never-sold-1"}
     assert all(before.score >= after.score for before, after in pairwise(reply.items))
+
+
+def test_a_long_list_asks_every_source_for_as_many(narrow_ranker: Ranker, model: ServingModel) -> None:
+    reply = narrow_ranker.rank(model, request(Did("coffee-fine-0"), num_items=12))
+    assert sum("sequence" in item.sources for item in reply.items) > 2, "more than the two of a short list"
 
 
 def test_item_newer_than_the_model_is_found(ranker: Ranker, model: ServingModel, catalogue: Catalogue) -> None:
