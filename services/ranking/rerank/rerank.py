@@ -11,7 +11,6 @@ Cost        at most 0.5 ms of CPU for 300 candidates and 20 places (`make bench-
 Dimensions  C candidates, P of them in the pool, K places of the list
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -102,26 +101,18 @@ def rerank(offer: Offer, wishes: Wishes, rules: BusinessRules, limit: int) -> Or
     pins, lost = _pins(rules, row_C, limit)
     notices = offer.notices + valued.notices + lost
     lift_C, caps = rules.lift_C(row_C), rules.caps(row_C)
-    if not (wishes.diversity or wishes.novelty or pins or caps) and lift_C is None:
+    steered = bool(wishes.diversity or wishes.novelty or pins or caps) or lift_C is not None
+    if not steered or not len(row_C):
         best = best_first(valued.value_C, limit)
         return Order(best, valued.value_C[best], notices=notices)
-    reserved = np.flatnonzero(np.isin(row_C, offer.first_showings)).tolist()
-    base_C = _standardised(valued.value_C)
-    lifted_C = base_C if lift_C is None else base_C + lift_C
-    pool_P = _pool(lifted_C, [*pins.values(), *reserved], whole=bool(caps) or len(row_C) <= MAX_POOL)
-    # From here on places are those of the pool.
-    inside = {place: number for number, place in enumerate(pool_P.tolist())}
-    fixed = Fixed({place: inside[pin] for place, pin in pins.items()}, [inside[place] for place in reserved])
-    base_P = _base(offer, row_C[pool_P], base_C[pool_P], pool_P, wishes)
-    if lift_C is not None:
-        base_P = base_P + lift_C[pool_P]
-    variety, missing = _variety(offer, row_C[pool_P], base_P, wishes, limit)
-    selection = Selection(variety, fixed, CapCounts(rules.caps(row_C[pool_P])), len(pool_P))
-    place_K = pool_P[selection.fill(min(limit, len(pool_P)))]
+    pool = _pool(offer, valued.value_C, lift_C, pins, whole=bool(caps))
+    variety, missing = _variety(offer, pool, wishes, limit)
+    selection = Selection(variety, pool.fixed, CapCounts(rules.caps(pool.row_P)), len(pool.row_P))
+    place_K = pool.place_P[selection.fill(min(limit, len(pool.row_P)))]
     return Order(
         place_K,
         never_rising(valued.value_C[place_K]),
-        {int(pool_P[place]): flag for place, flag in selection.flags.items()},
+        {int(pool.place_P[number]): flag for number, flag in selection.flags.items()},
         notices + missing + ((CAP_RELAXED,) if OVER_CAP in selection.flags.values() else ()),
     )
 
@@ -145,36 +136,56 @@ def _standardised(value_C: FloatArray) -> FloatArray:
     return (value_C - value_C.mean()) / np.float32(spread) if spread > 0 else np.zeros_like(value_C)
 
 
-def _pool(lifted_C: FloatArray, decided: Sequence[int], whole: bool) -> LongArray:
-    """Return the places of the candidates to choose among, ascending."""
-    if whole:
-        return np.arange(len(lifted_C))
-    return np.union1d(best_first(lifted_C, MAX_POOL), np.array(decided, np.int64))
+@dataclass(frozen=True)
+class _Pool:
+    """The candidates to choose among, ascending by their place among all."""
+
+    place_P: LongArray
+    row_P: IntArray
+    relevance_P: FloatArray
+    lift_P: FloatArray | None
+    fixed: Fixed
+    """by number within the pool"""
 
 
-def _base(offer: Offer, row_P: IntArray, relevance_P: FloatArray, pool_P: LongArray, wishes: Wishes) -> FloatArray:
-    """Return what each candidate is worth alone: relevance and novelty, weighed against variety."""
+def _pool(offer: Offer, value_C: FloatArray, lift_C: FloatArray | None, pins: dict[int, int], whole: bool) -> _Pool:
+    """Return the most relevant candidates, those whose being in the list is decided among them."""
+    relevance_C, row_C = _standardised(value_C), offer.candidates.row_C
+    waiting = np.flatnonzero(np.isin(row_C, offer.first_showings)).tolist() if len(offer.first_showings) else []
+    place_P = np.arange(len(row_C))
+    if len(row_C) > MAX_POOL and not whole:
+        best = best_first(relevance_C if lift_C is None else relevance_C + lift_C, MAX_POOL)
+        place_P = np.union1d(best, np.array([*pins.values(), *waiting], np.int64))
+    number_of = {place: number for number, place in enumerate(place_P.tolist())} if pins or len(waiting) else {}
+    fixed = Fixed({place: number_of[pin] for place, pin in pins.items()}, [number_of[one] for one in waiting])
+    lift_P = None if lift_C is None else lift_C[place_P]
+    return _Pool(place_P, row_C[place_P], relevance_C[place_P], lift_P, fixed)
+
+
+def _base(offer: Offer, pool: _Pool, wishes: Wishes) -> FloatArray:
+    """Return what each candidate is worth alone: relevance and novelty, weighed against variety; then the boosts."""
+    base_P = pool.relevance_P
     if wishes.novelty:
-        newness = offer.recommender.fusion_names.index("newness")
-        newness_P = offer.candidates.matrix_CF[pool_P, newness]
-        novel_P = _standardised(novelty(offer.recommender, offer.scored, row_P, newness_P))
-        relevance_P = np.float32(1 - wishes.novelty) * relevance_P + np.float32(wishes.novelty) * novel_P
-    return relevance_P * np.float32(relevance_weight(wishes.diversity)) if wishes.diversity else relevance_P
+        newness_P = offer.candidates.matrix_CF[pool.place_P, offer.recommender.fusion_names.index("newness")]
+        novel_P = _standardised(novelty(offer.recommender, offer.scored, pool.row_P, newness_P))
+        base_P = np.float32(1 - wishes.novelty) * base_P + np.float32(wishes.novelty) * novel_P
+    if wishes.diversity:
+        base_P = base_P * np.float32(relevance_weight(wishes.diversity))
+    return base_P if pool.lift_P is None else base_P + pool.lift_P
 
 
-def _variety(
-    offer: Offer, row_P: IntArray, base_P: FloatArray, wishes: Wishes, limit: int
-) -> tuple[Variety, tuple[str, ...]]:
+def _variety(offer: Offer, pool: _Pool, wishes: Wishes, limit: int) -> tuple[Variety, tuple[str, ...]]:
     """Return the way to variety that the scenario names, and whether it had to be another one."""
-    if not wishes.diversity:
+    base_P, row_P, strength = _base(offer, pool, wishes), pool.row_P, wishes.diversity
+    if not strength:
         return ByRelevance(base_P), ()
     catalogue, notices = offer.recommender.catalogue, tuple[str, ...]()
     if wishes.method == "calibrated":
         wanted_T = wanted_mix(catalogue, offer.scored.query.user.category_preference)
         if wanted_T.any():
-            return Calibrated.of(base_P, catalogue.top_category_N[row_P], wanted_T, wishes.diversity, limit), ()
+            return Calibrated.of(base_P, catalogue.top_category_N[row_P], wanted_T, strength, limit), ()
         notices = (NO_HISTORY,)
     vector_PD, places = offer.recommender.content.vectors(row_P), min(limit, len(row_P))
     if wishes.method == "mmr":
-        return Mmr(base_P, likeness_features(catalogue, row_P, vector_PD), wishes.diversity), ()
-    return Dpp(base_P, likeness_features(catalogue, row_P, vector_PD, places), wishes.diversity, places), notices
+        return Mmr(base_P, likeness_features(catalogue, row_P, vector_PD), strength), ()
+    return Dpp(base_P, likeness_features(catalogue, row_P, vector_PD, places), strength, places), notices

@@ -79,6 +79,15 @@ def test_every_method_gives_full_lists_whose_scores_never_rise(rank: Rank, metho
             assert all(np.isfinite(item.score) for item in reply.items)
 
 
+@pytest.mark.parametrize("method", ["dpp", "mmr", "calibrated"])
+@pytest.mark.parametrize("candidates", [[], ["wine-fine-2"], ["no-such-item"]])
+def test_there_may_be_nothing_to_choose_from(rank: Rank, method: Any, candidates: list[str]) -> None:
+    capped, lifted = rule("cap", by="brand", most=1), rule("boost", filter="in_stock")
+    scenario = Scenario(name="home", method=method)
+    reply = rank(scenario, capped, lifted, candidates=candidates, diversity=0.5, novelty=0.5)
+    assert ids(reply) == [item for item in candidates if item != "no-such-item"]
+
+
 def test_item_that_stands_above_a_better_one_carries_its_score(rank: Rank) -> None:
     pure, pinned = rank(num_items=60), rank(rule("pin", items=["chairs-fine-4"]))
     own = {item.item_id: item.score for item in pure.items}
