@@ -125,8 +125,7 @@ def test_podman_plays_the_gateway_pod_of_the_dev_overlay_with_its_settings(
     cluster, port = Cluster.of("dev"), unused_port()
     gateway = cluster.get("Deployment", "gateway")
     (settings,) = (each for each in cluster.kind("ConfigMap") if each["metadata"]["name"].startswith("aisle-settings"))
-    # On the host's network, so that no other port of the machine is taken; the secret as a value, which is the only
-    # form that this version of podman reads.
+    # On the host's network, and the key as a value: podman's versions differ in what they take for a secret.
     settings["data"] |= {"AISLE_GATEWAY_URL": f"http://127.0.0.1:{port}", "AISLE_ADMIN_PORT": str(unused_port())}
     gateway["spec"]["replicas"] = 1
     gateway["metadata"]["name"] = f"aisle-test-{uuid4().hex[:8]}"
