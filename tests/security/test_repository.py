@@ -22,6 +22,18 @@ UNPICKLERS = frozenset(
 )
 RUNNERS = frozenset({"eval", "exec", "compile", "__import__"})
 
+# Everything that can open a connection, and who may: to addresses of the settings and of the stack, never of a request.
+CLIENTS = frozenset({"urllib.request", "http.client", "aiohttp", "httpx", "requests", "fsspec", "ftplib", "smtplib"})
+CONNECTORS = frozenset(
+    {
+        "deploy/grafana/render.py",
+        "deploy/local/stack.py",
+        "services/command/api_client.py",
+        "shared/models/bundle_store.py",
+        "shared/service/http_client.py",
+    }
+)
+
 SECRETS = {
     "private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
     "key of Aisle": r"\baisle_[A-Za-z0-9_-]{43}\b",
@@ -96,6 +108,22 @@ def test_no_pickle_and_nothing_like_it_is_read_or_run_anywhere() -> None:
 )
 def test_the_scan_for_pickles_sees_each_kind(source: str) -> None:
     assert findings(source)
+
+
+def imported(source: str) -> set[str]:
+    """Return the modules that a file imports."""
+    nodes = list(ast.walk(ast.parse(source)))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return plain | {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+
+
+def test_only_named_files_open_connections() -> None:
+    found = {
+        str(path.relative_to(ROOT))
+        for path in code_files()
+        if CLIENTS & {name for module in imported(path.read_text()) for name in (module, module.partition(".")[0])}
+    }
+    assert found == CONNECTORS
 
 
 def secrets_in(text: str) -> list[str]:

@@ -125,3 +125,23 @@ async def test_a_wrong_setting_and_an_open_address_end_the_start_with_code_2_and
             assert process.returncode == 2
             assert name.encode() in said
             assert b"Traceback" not in said
+
+
+async def test_the_inner_port_of_a_real_gateway_answers_figures_and_the_outer_one_does_not(tmp_path: Path) -> None:
+    inner = free_port()
+    closed = {"AISLE_ADMIN_PORT": str(inner), "AISLE_REQUIRE_KEYS": "true"}
+    async with gateway(tmp_path, **closed) as (process, url), aiohttp.ClientSession() as client:
+        await until_alive(client, url)
+        asked = [
+            f"{url}/metrics",
+            f"http://127.0.0.1:{inner}/metrics",
+            f"http://127.0.0.1:{inner}/popular",
+            f"{url}/popular",
+        ]
+        statuses = []
+        for each in asked:
+            async with client.get(each) as answer:
+                statuses.append(answer.status)
+        assert statuses == [404, 200, 404, 401]
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 10) == 0
