@@ -24,9 +24,9 @@ from shared.features.events import FloatArray, IntArray, LongArray
 
 LEAST_RELEVANCE = 1e-3
 """what relevance weighs at strength 1: enough to break ties"""
-LEAST_LEFT = 1e-3
+LEAST_LEFT = np.float32(1e-3)
 """d² of an item that the list holds already in all but name: the kernel is this share of the identity, else likeness"""
-CONTENT_SHARE, TOP_SHARE, LEAF_SHARE = 0.5, 0.25, 0.25
+CONTENT_SHARE, TOP_SHARE, LEAF_SHARE = ((1 - float(LEAST_LEFT)) * share for share in (0.5, 0.25, 0.25))
 SMOOTHING = 0.01
 """share of p in q, so that a category that the list lacks costs much and not everything; Steck's alpha"""
 
@@ -57,10 +57,10 @@ class ByRelevance:
 
 
 def likeness_features(catalogue: Catalogue, row_C: IntArray, vector_CD: FloatArray, spare: int = 0) -> FloatArray:
-    """Return [C, W + spare] whose rows' product says how alike two different items are, at most 1.
+    """Return [C, W + spare] whose rows' product says how alike two different items are, at most 1 - LEAST_LEFT.
 
-    Half the cosine of their content, a quarter each for a common top and leaf category. As a sum of kernels it is one
-    itself. An item without text or without a category is like no other in that respect. The spare columns are 0.
+    Half of that for the cosine of their content, a quarter each for a common top and leaf category. As a sum of kernels
+    it is one itself. An item without text or without a category is like no other in that respect. Spare columns are 0.
     """
     top, leaf = _shared(catalogue.top_category_N[row_C]), _shared(catalogue.leaf_category_N[row_C])
     width = vector_CD.shape[1]
@@ -101,8 +101,9 @@ class Dpp:
         self._base_C, self._both_CY, self._strength = base_C, both_CY, np.float32(strength)
         self._left_C = np.ones(len(base_C), np.float32)
         """d²: how much of each item is not yet said by the items of the list"""
-        self._width = both_CY.shape[1] - limit
-        self._taken = 0
+        self._next_column = both_CY.shape[1] - limit
+        self._sign_Y = np.ones(both_CY.shape[1], np.float32)
+        self._sign_Y[self._next_column :] = -1
 
     def gain_C(self) -> FloatArray:
         gain_C = np.log(self._left_C)
@@ -111,16 +112,13 @@ class Dpp:
         return gain_C
 
     def take(self, place: int) -> None:
-        with_Y = self._both_CY[place].copy()
-        with_Y[: self._width] *= np.float32(1 - LEAST_LEFT)
-        with_Y[self._width :] *= -1
-        column_C = self._both_CY @ with_Y
-        column_C /= self._left_C[place] ** 0.5
-        self._both_CY[:, self._width + self._taken] = column_C
-        self._taken += 1
+        column_C = self._both_CY @ (self._both_CY[place] * self._sign_Y)
+        column_C /= np.sqrt(self._left_C[place])
+        self._both_CY[:, self._next_column] = column_C
+        self._next_column += 1
         column_C *= column_C
         self._left_C -= column_C
-        np.maximum(self._left_C, np.float32(LEAST_LEFT), out=self._left_C)
+        np.maximum(self._left_C, LEAST_LEFT, out=self._left_C)
 
 
 class Mmr:

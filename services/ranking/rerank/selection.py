@@ -53,8 +53,7 @@ class Selection:
     def _next(self, place: int, limit: int) -> int:
         if place in self._at_place:
             return self._at_place.pop(place)
-        free = limit - place - sum(1 for pinned in self._at_place if pinned < limit)
-        if self._waiting and free <= len(self._waiting):
+        if self._waiting and self._free(place, limit) <= len(self._waiting):
             self.flags[self._waiting[0]] = FIRST_SHOWING
             return self._waiting[0]
         gain_C = self._variety.gain_C()
@@ -67,6 +66,10 @@ class Selection:
             return best
         # The list is shorter than the place of a pin: what is pinned further down closes it.
         return self._at_place.pop(min(self._at_place))
+
+    def _free(self, place: int, limit: int) -> int:
+        """Return how many places from here on are not pinned."""
+        return limit - place - sum(1 for pinned in self._at_place if pinned < limit)
 
     def _take(self, best: int) -> None:
         if best in self._waiting:
