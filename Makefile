@@ -43,7 +43,7 @@ check: $(INSTALLED) ## Lint, format, types, import rules, pinned dependencies, n
 monitoring-check: $(INSTALLED) ## Check rules, alerts, dashboards, backup and rollback; a missing tool is named as skipped
 	$(BIN)/python -m pytest -q -rs tests/monitoring
 
-fuzz: $(INSTALLED) ## Try to break the public contract, filters, cache keys and bundles: [FUZZ_SECONDS=120 FUZZ_SEED=n]
+fuzz: $(INSTALLED) ## Try to break the public contract, cache keys, lists under rules, and bundles: [FUZZ_SECONDS=120 FUZZ_SEED=n]
 	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),120) $(BIN)/python -m pytest -q -s tests/fuzz
 
 test: $(INSTALLED) ## Run all tests on stores and ports of their own
