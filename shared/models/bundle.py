@@ -20,6 +20,8 @@ import safetensors.numpy
 from shared.features.events import FloatArray
 from shared.models.fusion import Fusion
 from shared.models.golden import golden_answers, same_answers
+from shared.models.quantised_table import packed_rows, unpacked_rows
+from shared.models.retrieval_index import ForeignIndexError, RetrievalIndex, open_index
 from shared.models.sources.sequence import open_session
 from shared.models.tables import (
     Array,
@@ -38,12 +40,14 @@ ITEM_TABLE = "item_table.npy"
 TABLES = "tables.safetensors"
 ENCODER = "encoder.onnx"
 GOLDEN = "golden.json"
+INDEX = "retrieval_index.faiss"
+"""of large catalogues only"""
 JSON_FILES = ("vocabulary.json", "encodings.json", "fusion.json", GOLDEN)
 
 # What code meets that trusts the shape of what it reads.
 MALFORMED = (ValueError, KeyError, TypeError, IndexError, AttributeError, ArithmeticError, RecursionError)
 
-Reason = Literal["missing", "manifest", "foreign_file", "corrupt", "schema", "vocabulary", "values", "golden"]
+Reason = Literal["missing", "manifest", "foreign_file", "corrupt", "schema", "vocabulary", "values", "golden", "index"]
 
 
 class BundleError(Exception):
@@ -97,6 +101,10 @@ class BundleContents:
     stranger_fusion: Fusion
     """the weights for shoppers without a history: most columns say nothing of them, so the others must say more"""
     golden: list[dict[str, Any]] = field(default_factory=list)
+    index: RetrievalIndex | None = None
+    """None: the catalogue is small enough to score every item"""
+    int8_items: bool = False
+    """whether the item table is stored as int8; `item_VD` holds what int8 left of it"""
 
 
 @dataclass(frozen=True)
@@ -136,7 +144,10 @@ def write_bundle(contents: BundleContents, folder: Path) -> str:
     for name, value in zip(JSON_FILES, written, strict=True):
         (folder / name).write_bytes(canonical_json(value))
     (folder / ENCODER).write_bytes(contents.encoder)
-    np.save(folder / ITEM_TABLE, np.ascontiguousarray(contents.item_VD, np.float32), allow_pickle=False)
+    stored_V = packed_rows(contents.item_VD) if contents.int8_items else np.asarray(contents.item_VD, np.float32)
+    np.save(folder / ITEM_TABLE, np.ascontiguousarray(stored_V), allow_pickle=False)
+    if contents.index is not None:
+        (folder / INDEX).write_bytes(contents.index.to_bytes())
     arrays: dict[str, Array] = {}
     for prefix in TABLE_TYPES:
         arrays |= getattr(contents, prefix).to_arrays(prefix)
@@ -205,7 +216,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _check_files(folder: Path, files: dict[str, dict[str, Any]]) -> None:
-    expected = {*JSON_FILES, ENCODER, ITEM_TABLE, TABLES}
+    expected = {*JSON_FILES, ENCODER, ITEM_TABLE, TABLES} | ({INDEX} & files.keys())
     if files.keys() != expected:
         raise BundleError("manifest", f"{MANIFEST} names other files than a bundle has")
     foreign = {path.name for path in folder.iterdir()} - expected - {MANIFEST}
@@ -224,6 +235,9 @@ def _read_contents(folder: Path, facts: BundleFacts) -> BundleContents:
         vocabulary, encodings, fusion, golden = (json.loads((folder / name).read_bytes()) for name in JSON_FILES)
         arrays = safetensors.numpy.load_file(folder / TABLES)
         tables: dict[str, Any] = {prefix: kind.from_arrays(prefix, arrays) for prefix, kind in TABLE_TYPES.items()}
+        stored_V = np.load(folder / ITEM_TABLE, mmap_mode="r", allow_pickle=False)
+        int8_items = stored_V.dtype == np.int8
+        item_VD = unpacked_rows(stored_V) if int8_items else stored_V
         return BundleContents(
             facts=facts,
             item_ids=tuple(vocabulary["item_ids"]),
@@ -231,7 +245,9 @@ def _read_contents(folder: Path, facts: BundleFacts) -> BundleContents:
             content_ids=tuple(vocabulary["content_ids"]),
             max_length=int(vocabulary["max_length"]),
             encoder=(folder / ENCODER).read_bytes(),
-            item_VD=np.load(folder / ITEM_TABLE, mmap_mode="r", allow_pickle=False),
+            item_VD=item_VD,
+            int8_items=int8_items,
+            index=_read_index(folder, item_VD),
             encodings=encodings,
             fusion=Fusion.from_json(fusion["known"]),
             stranger_fusion=Fusion.from_json(fusion["stranger"]),
@@ -240,6 +256,15 @@ def _read_contents(folder: Path, facts: BundleFacts) -> BundleContents:
         )
     except (ValueError, KeyError, safetensors.SafetensorError) as error:
         raise BundleError("corrupt", f"unreadable bundle file: {error}") from error
+
+
+def _read_index(folder: Path, item_VD: FloatArray) -> RetrievalIndex | None:
+    if not (folder / INDEX).exists():
+        return None
+    try:
+        return open_index((folder / INDEX).read_bytes(), item_VD)
+    except ForeignIndexError as error:
+        raise BundleError("index", f"{INDEX}: {error}") from None
 
 
 def _check_values(contents: BundleContents) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from shared.features.events import FloatArray, IntArray
+from shared.models.sources.indexed import IndexedScores
 from shared.models.sources.scores import DenseScores, PositiveScores, SourceScores, SparseScores
 
 COLUMNS_PER_SOURCE = 2
@@ -41,16 +42,18 @@ def fill_source_columns(scores_of: Mapping[str, SourceScores], code_C: IntArray,
 
 def _fill_logit_columns(scores: SourceScores, code_C: IntArray, column_CF: FloatArray) -> None:
     """Of a source that scores in logits: the probability relative to the best item, and its logarithm."""
-    if not isinstance(scores, DenseScores):
+    if not isinstance(scores, DenseScores | IndexedScores):
         column_CF[:, :2] = 0, LOWEST_LOGIT
         return
-    log_C = np.maximum(scores.at(np.maximum(code_C, 0)) - scores.score_V.max(), np.float32(LOWEST_LOGIT))
+    log_C = np.maximum(scores.at(np.maximum(code_C, 0)) - np.float32(_best(scores)), np.float32(LOWEST_LOGIT))
     log_C[code_C < 0] = LOWEST_LOGIT
     column_CF[:, 0] = np.exp(log_C)
     column_CF[:, 1] = log_C
 
 
 def _best(scores: SourceScores) -> float:
+    if isinstance(scores, IndexedScores):
+        return scores.best
     if isinstance(scores, DenseScores | PositiveScores):
         return float(scores.score_V.max())
     if isinstance(scores, SparseScores) and len(scores.score_C):

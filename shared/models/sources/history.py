@@ -42,7 +42,7 @@ class HistorySource(Protocol):
 def history_sources(contents: "BundleContents", session: onnxruntime.InferenceSession) -> dict[str, HistorySource]:
     """Return the sources of a model by name, in the order of HISTORY_SOURCES."""
     sources: tuple[HistorySource, ...] = (
-        SequenceSource(session, contents.item_VD, contents.max_length),
+        SequenceSource(session, contents.item_VD, contents.max_length, index=contents.index),
         *(NeighbourSource(name, getattr(contents, name)) for name in NEIGHBOUR_SOURCES),
         UserCfSource(contents.samples),
         SvdSource(contents.svd),

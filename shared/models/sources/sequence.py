@@ -1,8 +1,9 @@
-"""The sequence Transformer as a candidate source: encode the history once, score every item by a dot product.
+"""The sequence Transformer as a candidate source: encode the history once, score items by a dot product.
 
 Called by   shared/models/recommender.py
 Engine      ONNX Runtime on one thread; the item table stays outside the graph, memory-mapped, and is read twice: for
             the vectors of the history and for the scores
+Large       where the bundle has an index, it finds the best items and only items that are asked for are scored
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ import numpy as np
 import onnxruntime
 
 from shared.features.events import FloatArray
+from shared.models.retrieval_index import RetrievalIndex
+from shared.models.sources.indexed import IndexedScores
 from shared.models.sources.scores import EMPTY_SCORES, DenseScores, SourceScores
 from shared.models.tensors import History, collate
 
@@ -26,12 +29,15 @@ class SequenceSource:
     item_VD: FloatArray
     max_length: int
     name: str = "sequence"
+    index: RetrievalIndex | None = None
+    """None: every item is scored"""
 
     def scores(self, history: History) -> SourceScores:
-        """Return a score for every item; none for an empty history."""
+        """Return a score for every item, each when it is asked for where there is an index; none for no history."""
         if not len(history):
             return EMPTY_SCORES
-        return DenseScores(self.item_VD @ self.encode([history])[0])
+        state_D = self.encode([history])[0]
+        return DenseScores(self.item_VD @ state_D) if self.index is None else IndexedScores(self.index, state_D)
 
     def encode(self, histories: list[History]) -> FloatArray:
         """Return state_BD of each history; none may be empty."""

@@ -1,0 +1,42 @@
+"""Scores of a catalogue too large to score whole: the best by an index, any other item when it is asked for.
+
+Called by   shared/models/sources/sequence.py makes them, shared/models/columns.py and recommender.py read them
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from shared.features.events import FloatArray, IntArray
+from shared.models.retrieval_index import BEST, RetrievalIndex
+from shared.models.tensors import BoolArray
+
+
+@dataclass(frozen=True)
+class IndexedScores:
+    """Logits of one state against the item table; any sign, all items are candidates."""
+
+    index: RetrievalIndex
+    state_D: FloatArray
+
+    def top(self, limit: int, allowed_V: BoolArray | None) -> IntArray:
+        """Return at most `limit` item codes, best first, only allowed ones."""
+        if allowed_V is None and limit <= BEST:
+            return self._first[0][:limit]
+        return self.index.search(self.state_D, limit, allowed_V)[0]
+
+    def at(self, code_C: IntArray) -> FloatArray:
+        """Return the score of each code."""
+        score_C: FloatArray = np.asarray(self.index.item_VD[code_C], np.float32) @ self.state_D
+        return score_C
+
+    @cached_property
+    def best(self) -> float:
+        """Return the highest score."""
+        return float(self._first[1][0])
+
+    @cached_property
+    def _first(self) -> tuple[IntArray, FloatArray]:
+        """The list that most requests want, searched once."""
+        return self.index.search(self.state_D, BEST)
