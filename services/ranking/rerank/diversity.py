@@ -20,13 +20,14 @@ from typing import Protocol
 import numpy as np
 
 from shared.features.catalogue import Catalogue
-from shared.features.events import FloatArray, IntArray, LongArray
+from shared.features.events import FloatArray, IntArray
 
 LEAST_RELEVANCE = 1e-3
 """what relevance weighs at strength 1: enough to break ties"""
 LEAST_LEFT = np.float32(1e-3)
 """d² of an item that the list holds already in all but name: the kernel is this share of the identity, else likeness"""
-CONTENT_SHARE, TOP_SHARE, LEAF_SHARE = ((1 - float(LEAST_LEFT)) * share for share in (0.5, 0.25, 0.25))
+CONTENT_SHARE, CATEGORY_SHARE = 0.5 * (1 - LEAST_LEFT), 0.25 * (1 - LEAST_LEFT)
+"""of the likeness; the second for the top category, and again for the leaf category"""
 SMOOTHING = 0.01
 """share of p in q, so that a category that the list lacks costs much and not everything; Steck's alpha"""
 
@@ -56,53 +57,57 @@ class ByRelevance:
         """Change nothing."""
 
 
-def likeness_features(catalogue: Catalogue, row_C: IntArray, vector_CD: FloatArray, spare: int = 0) -> FloatArray:
-    """Return [C, W + spare] whose rows' product says how alike two different items are, at most 1 - LEAST_LEFT.
+class Likeness:
+    """How alike two different items are, at most 1 - LEAST_LEFT.
 
     Half of that for the cosine of their content, a quarter each for a common top and leaf category. As a sum of kernels
-    it is one itself. An item without text or without a category is like no other in that respect. Spare columns are 0.
+    it is one itself. An item without text or without a category is like no other in that respect.
     """
-    top, leaf = _shared(catalogue.top_category_N[row_C]), _shared(catalogue.leaf_category_N[row_C])
-    width = vector_CD.shape[1]
-    # One array, written in place: fresh memory for every step of it would cost more than the arithmetic.
-    feature_CW = np.zeros((len(row_C), width + top.number + leaf.number + spare), np.float32)
-    np.multiply(vector_CD, np.float32(CONTENT_SHARE**0.5), out=feature_CW[:, :width])
-    feature_CW[top.place_P, width + top.column_P] = TOP_SHARE**0.5
-    feature_CW[leaf.place_P, width + top.number + leaf.column_P] = LEAF_SHARE**0.5
-    return feature_CW
 
+    def __init__(self, vector_CD: FloatArray, top_C: IntArray, leaf_C: IntArray, spare: int = 0) -> None:
+        # Few top categories, so a column each; many leaves, so they are compared, and only where two items share one.
+        present_X = np.bincount(top_C) > 0
+        present_X[0] = False
+        column_X, width = np.cumsum(present_X), vector_CD.shape[1]
+        self.feature_CY = np.zeros((len(vector_CD), width + int(column_X[-1]) + spare), np.float32)
+        """rows whose product is the part of the content and the top category; the last `spare` columns are 0"""
+        np.multiply(vector_CD, np.float32(CONTENT_SHARE**0.5), out=self.feature_CY[:, :width])
+        known = np.flatnonzero(top_C)
+        self.feature_CY[known, width - 1 + column_X[top_C[known]]] = CATEGORY_SHARE**0.5
+        self._leaf_C = leaf_C
+        self._has_peer_C = (np.bincount(leaf_C) > 1)[leaf_C] & (leaf_C > 0)
 
-@dataclass(frozen=True)
-class _Shared:
-    """The known codes that at least two candidates have; a column for any other would only ever be multiplied by 0."""
+    @staticmethod
+    def of(catalogue: Catalogue, row_C: IntArray, vector_CD: FloatArray, spare: int = 0) -> "Likeness":
+        """Return the likeness of catalogue rows; `vector_CD` are their content vectors, of unit length."""
+        return Likeness(vector_CD, catalogue.top_category_N[row_C], catalogue.leaf_category_N[row_C], spare)
 
-    number: int
-    place_P: LongArray
-    """candidates that have one of them"""
-    column_P: LongArray
-    """which of them"""
+    def to(self, place: int) -> FloatArray:
+        """Return the likeness of every candidate to one of them."""
+        like_C: FloatArray = self.feature_CY @ self.feature_CY[place]
+        self.add_leaf(like_C, place)
+        return like_C
 
-
-def _shared(code_C: IntArray) -> _Shared:
-    shared_X = np.bincount(code_C) > 1
-    shared_X[0] = False
-    place_P = np.flatnonzero(shared_X[code_C])
-    column_X = np.cumsum(shared_X) - 1
-    return _Shared(int(np.count_nonzero(shared_X)), place_P, column_X[code_C[place_P]])
+    def add_leaf(self, like_C: FloatArray, place: int) -> None:
+        """Add the part of the leaf category."""
+        if self._has_peer_C[place]:
+            like_C[self._leaf_C == self._leaf_C[place]] += CATEGORY_SHARE
 
 
 class Dpp:
     """Fast greedy MAP inference.
 
-    `both_CY` holds the features and in its last `limit` columns, 0 as yet, the Cholesky factor: a step is one product.
+    The features of the likeness and the columns of the Cholesky factor stand in one matrix: a step is one product.
     """
 
-    def __init__(self, base_C: FloatArray, both_CY: FloatArray, strength: float, limit: int) -> None:
-        self._base_C, self._both_CY, self._strength = base_C, both_CY, np.float32(strength)
+    def __init__(self, base_C: FloatArray, likeness: Likeness, strength: float, limit: int) -> None:
+        """`likeness` has `limit` spare columns and belongs to this list alone."""
+        self._base_C, self._likeness, self._strength = base_C, likeness, np.float32(strength)
         self._left_C = np.ones(len(base_C), np.float32)
         """d²: how much of each item is not yet said by the items of the list"""
-        self._next_column = both_CY.shape[1] - limit
-        self._sign_Y = np.ones(both_CY.shape[1], np.float32)
+        self._both_CY = likeness.feature_CY
+        self._next_column = self._both_CY.shape[1] - limit
+        self._sign_Y = np.ones(self._both_CY.shape[1], np.float32)
         self._sign_Y[self._next_column :] = -1
 
     def gain_C(self) -> FloatArray:
@@ -113,26 +118,27 @@ class Dpp:
 
     def take(self, place: int) -> None:
         column_C = self._both_CY @ (self._both_CY[place] * self._sign_Y)
+        self._likeness.add_leaf(column_C, place)
         column_C /= np.sqrt(self._left_C[place])
         self._both_CY[:, self._next_column] = column_C
         self._next_column += 1
         column_C *= column_C
+        # Rounding cannot bring it below 0: the identity's share keeps LEAST_LEFT for every item.
         self._left_C -= column_C
-        np.maximum(self._left_C, LEAST_LEFT, out=self._left_C)
 
 
 class Mmr:
     """Maximal marginal relevance."""
 
-    def __init__(self, base_C: FloatArray, feature_CW: FloatArray, strength: float) -> None:
-        self._base_C, self._feature_CW, self._strength = base_C, feature_CW, np.float32(strength)
+    def __init__(self, base_C: FloatArray, likeness: Likeness, strength: float) -> None:
+        self._base_C, self._likeness, self._strength = base_C, likeness, np.float32(strength)
         self._nearest_C: FloatArray | None = None
 
     def gain_C(self) -> FloatArray:
         return self._base_C if self._nearest_C is None else self._base_C - self._strength * self._nearest_C
 
     def take(self, place: int) -> None:
-        like_C = self._feature_CW @ self._feature_CW[place]
+        like_C = self._likeness.to(place)
         self._nearest_C = like_C if self._nearest_C is None else np.maximum(self._nearest_C, like_C)
 
 
@@ -142,36 +148,32 @@ class Calibrated:
     def __init__(
         self, base_C: FloatArray, category_C: IntArray, wanted_T: FloatArray, strength: float, limit: int
     ) -> None:
-        self._base_C, self._category_C, self._wanted_T = base_C, category_C, wanted_T
-        # Relevance stands for the mean over the list, so the distance counts once for each of its places.
-        self._weight = np.float32(strength * limit)
-        self._count_T = np.zeros(len(wanted_T), np.float32)
-
-    @staticmethod
-    def of(base_C: FloatArray, category_C: IntArray, wanted_T: FloatArray, strength: float, limit: int) -> "Calibrated":
-        """Return the state over the wanted categories only; the last of its categories stands for all others."""
+        # Only categories with a share count in the distance; the place after them stands for all others.
         wanted = np.flatnonzero(wanted_T)
         place_T = np.full(len(wanted_T), len(wanted), np.int32)
         place_T[wanted] = np.arange(len(wanted))
-        return Calibrated(base_C, place_T[category_C], np.append(wanted_T[wanted], np.float32(0)), strength, limit)
+        self._base_C, self._category_C, self._share_T = base_C, place_T[category_C], wanted_T[wanted]
+        # Relevance stands for the mean over the list, so the distance counts once for each of its places.
+        self._weight = np.float32(strength * limit)
+        self._taken = 0
+        self._count_2T = np.zeros((2, len(wanted)), np.float32)
+        """items of each category in the list, and one more"""
+        self._count_2T[1] = 1
 
     def gain_C(self) -> FloatArray:
-        size = self._count_T.sum() + 1
-        absent_T = self._cost(self._count_T / size)
-        present_T = self._cost((self._count_T + 1) / size)
-        distance_T = absent_T.sum() - absent_T + present_T
-        gain_C: FloatArray = self._base_C - self._weight * distance_T[self._category_C]
-        return gain_C
+        # KL(p ‖ q) = Σ p log p - Σ p log q; the first sum is the same for all, and only one category changes in q.
+        log_2T = np.log(self._count_2T * ((1 - SMOOTHING) / (self._taken + 1)) + SMOOTHING * self._share_T)
+        nearer_T = np.zeros(len(self._share_T) + 1, np.float32)
+        nearer_T[:-1] = self._share_T * (log_2T[1] - log_2T[0])
+        nearer_T += self._share_T @ log_2T[0]
+        nearer_T *= self._weight
+        return self._base_C + nearer_T[self._category_C]
 
     def take(self, place: int) -> None:
-        self._count_T[self._category_C[place]] += 1
-
-    def _cost(self, share_T: FloatArray) -> FloatArray:
-        """Return each category's part of KL(p ‖ q)."""
-        smooth_T = (1 - SMOOTHING) * share_T + SMOOTHING * self._wanted_T
-        safe_T = np.where(self._wanted_T > 0, self._wanted_T / np.maximum(smooth_T, 1e-12), 1.0)
-        cost_T: FloatArray = (self._wanted_T * np.log(safe_T)).astype(np.float32)
-        return cost_T
+        self._taken += 1
+        category = self._category_C[place]
+        if category < len(self._share_T):
+            self._count_2T[:, category] += 1
 
 
 def relevance_weight(strength: float) -> float:

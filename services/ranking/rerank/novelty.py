@@ -30,20 +30,20 @@ LIST_SHARE = 4
 
 def novelty(recommender: Recommender, scored: Scored, row_C: IntArray, newness_C: FloatArray) -> FloatArray:
     """Return how new each candidate would be to this shopper; about 0 to 2."""
-    met = scored.query.window.positive().row_E
-    unmet_C = ~np.isin(row_C, met)
-    rare_C = self_information(recommender, row_C) / self_information(recommender, np.array([-1], np.int32))
-    novelty_C: FloatArray = (rare_C + UNMET * unmet_C + FRESH * newness_C).astype(np.float32)
+    met_N = np.zeros(len(recommender.catalogue), np.bool_)
+    met_N[scored.query.window.positive().row_E] = True
+    rare_C = self_information(recommender, row_C)
+    novelty_C: FloatArray = (rare_C + UNMET * ~met_N[row_C] + FRESH * newness_C).astype(np.float32)
     return novelty_C
 
 
 def self_information(recommender: Recommender, row_C: IntArray) -> FloatArray:
-    """Return -log2 of each row's share of purchases; of row -1 that of an item never bought."""
+    """Return -log2 of each row's share of purchases, as a share of that of an item never bought."""
     sales_V = recommender.contents.popularity.weight_V
-    code_C = np.where(row_C >= 0, recommender.rows.code_of_row_N[row_C], -1)
+    code_C = recommender.rows.code_of_row_N[row_C]
     sales_C = np.where(code_C >= 0, sales_V[np.maximum(code_C, 0)], 0.0)
     all_sales = float(sales_V.sum()) + len(sales_V)
-    information_C: FloatArray = (np.log2(all_sales) - np.log2(sales_C + 1)).astype(np.float32)
+    information_C: FloatArray = (1 - np.log(sales_C + 1) / np.log(all_sales)).astype(np.float32)
     return information_C
 
 

@@ -20,9 +20,9 @@ from services.ranking.rerank.diversity import (
     ByRelevance,
     Calibrated,
     Dpp,
+    Likeness,
     Mmr,
     Variety,
-    likeness_features,
     relevance_weight,
     wanted_mix,
 )
@@ -132,8 +132,9 @@ def _pins(rules: BusinessRules, row_C: IntArray, limit: int) -> tuple[dict[int, 
 
 def _standardised(value_C: FloatArray) -> FloatArray:
     """Return the values as standard deviations from their mean, so that strengths mean the same in every shop."""
-    spread = float(value_C.std()) if len(value_C) else 0.0
-    return (value_C - value_C.mean()) / np.float32(spread) if spread > 0 else np.zeros_like(value_C)
+    centred_C: FloatArray = value_C - np.float32(value_C.sum() / max(len(value_C), 1))
+    spread = (float(centred_C @ centred_C) / max(len(value_C), 1)) ** 0.5
+    return centred_C / np.float32(spread) if spread > 0 else centred_C
 
 
 @dataclass(frozen=True)
@@ -183,9 +184,9 @@ def _variety(offer: Offer, pool: _Pool, wishes: Wishes, limit: int) -> tuple[Var
     if wishes.method == "calibrated":
         wanted_T = wanted_mix(catalogue, offer.scored.query.user.category_preference)
         if wanted_T.any():
-            return Calibrated.of(base_P, catalogue.top_category_N[row_P], wanted_T, strength, limit), ()
+            return Calibrated(base_P, catalogue.top_category_N[row_P], wanted_T, strength, limit), ()
         notices = (NO_HISTORY,)
     vector_PD, places = offer.recommender.content.vectors(row_P), min(limit, len(row_P))
     if wishes.method == "mmr":
-        return Mmr(base_P, likeness_features(catalogue, row_P, vector_PD), strength), ()
-    return Dpp(base_P, likeness_features(catalogue, row_P, vector_PD, places), strength, places), notices
+        return Mmr(base_P, Likeness.of(catalogue, row_P, vector_PD), strength), ()
+    return Dpp(base_P, Likeness.of(catalogue, row_P, vector_PD, places), strength, places), notices

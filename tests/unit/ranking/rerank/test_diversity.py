@@ -12,9 +12,9 @@ from services.ranking.rerank.diversity import (
     ByRelevance,
     Calibrated,
     Dpp,
+    Likeness,
     Mmr,
     Variety,
-    likeness_features,
     relevance_weight,
 )
 from services.ranking.rerank.selection import Fixed, Selection
@@ -48,14 +48,14 @@ def fill(variety: Variety, limit: int = LIMIT) -> list[int]:
 
 def dpp(made: Any, strength: float) -> list[int]:
     base_C = made.relevance_C * np.float32(relevance_weight(strength))
-    return fill(Dpp(base_C, likeness_features(made.catalogue, ROWS, made.vector_CD, LIMIT), strength, LIMIT))
+    return fill(Dpp(base_C, Likeness.of(made.catalogue, ROWS, made.vector_CD, LIMIT), strength, LIMIT))
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_likeness_is_what_its_definition_says_and_a_kernel(seed: int) -> None:
     made = shop(seed)
-    feature_CW = likeness_features(made.catalogue, ROWS, made.vector_CD).astype(np.float64)
-    product = feature_CW @ feature_CW.T
+    likeness = Likeness.of(made.catalogue, ROWS, made.vector_CD)
+    product = np.array([likeness.to(place) for place in range(SIZE)], np.float64)
     np.fill_diagonal(product, 1)
     kernel = (1 - LEAST_LEFT) * np.array(made.kernel) + LEAST_LEFT * np.eye(SIZE)
     assert np.abs(product - kernel).max() < 1e-6
@@ -76,7 +76,7 @@ def test_dpp_takes_what_determinants_say(seed: int, strength: float) -> None:
 def test_mmr_takes_what_its_definition_says(seed: int, strength: float) -> None:
     made = shop(seed)
     base_C = made.relevance_C * np.float32(relevance_weight(strength))
-    found = fill(Mmr(base_C, likeness_features(made.catalogue, ROWS, made.vector_CD), strength))
+    found = fill(Mmr(base_C, Likeness.of(made.catalogue, ROWS, made.vector_CD), strength))
     kernel = (1 - LEAST_LEFT) * np.array(made.kernel)
     assert found == plain.mmr(base_C.tolist(), kernel.tolist(), strength, LIMIT)
 
@@ -87,7 +87,7 @@ def test_calibrated_takes_what_its_definition_says(seed: int, strength: float) -
     made = shop(seed)
     wanted_T = np.array([0, 0.6, 0.3, 0.1], np.float32)
     category = made.catalogue.top_category_N
-    found = fill(Calibrated.of(made.relevance_C, category, wanted_T, strength, LIMIT))
+    found = fill(Calibrated(made.relevance_C, category, wanted_T, strength, LIMIT))
     wanted = {"1": 0.6, "2": 0.3, "3": 0.1}
     assert found == plain.calibrated(made.relevance_C.tolist(), list(map(str, category)), wanted, strength, LIMIT)
 
@@ -95,7 +95,7 @@ def test_calibrated_takes_what_its_definition_says(seed: int, strength: float) -
 def test_calibrated_list_has_the_shoppers_mix() -> None:
     made = shop(0)
     wanted_T = np.array([0, 0.5, 0.25, 0.25], np.float32)
-    found = fill(Calibrated.of(made.relevance_C, made.catalogue.top_category_N, wanted_T, 1.0, LIMIT))
+    found = fill(Calibrated(made.relevance_C, made.catalogue.top_category_N, wanted_T, 1.0, LIMIT))
     shown = np.bincount(made.catalogue.top_category_N[found], minlength=4)
     assert shown.tolist() == [0, 4, 2, 2]
 
@@ -131,6 +131,6 @@ def test_the_same_item_many_times_over_neither_breaks_nor_fills_the_list() -> No
     made.relevance_C[5:25] = 3.0
     found = dpp(made, 0.8)
     assert sum(5 <= place < 25 for place in found) == 1
-    whole = Dpp(made.relevance_C, likeness_features(made.catalogue, ROWS, made.vector_CD, SIZE), 0.5, SIZE)
+    whole = Dpp(made.relevance_C, Likeness.of(made.catalogue, ROWS, made.vector_CD, SIZE), 0.5, SIZE)
     assert sorted(fill(whole, SIZE)) == list(range(SIZE))
     assert np.isfinite(whole.gain_C()).all()
