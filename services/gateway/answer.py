@@ -13,6 +13,7 @@ from shared.contracts.recommendation import DegradedReason, ReturnShape, ServedF
 from shared.service.clock import iso_of
 
 NO_COUNTS: Mapping[str, Any] = {"retrieved": 0, "removed": {}, "ranked": 0}
+CHANCES = ("p_click", "p_purchase")
 NOT_DEGRADED = frozenset({DegradedReason.NONE, DegradedReason.COLD_START})
 DEGRADED_TTL_MS = 5_000
 
@@ -72,6 +73,10 @@ def shaped(ranked: list[dict[str, Any]], shape: ReturnShape) -> Places:
         place = {"item_id": entry["item_id"], "score": score}
         if shape.explain != "none":
             place |= {"sources": entry.get("sources", []), "reasons": entry.get("reasons", [])}
+        if shape.explain == "shap" and entry.get("contributions"):
+            place["contributions"] = entry["contributions"]
+        if shape.scores:
+            place |= {name: entry[name] for name in CHANCES if entry.get(name) is not None}
         for name in ("flags", "item"):
             if entry.get(name):
                 place[name] = entry[name]

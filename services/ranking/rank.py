@@ -23,6 +23,7 @@ from services.ranking.rerank.business_rules import next_change_ms
 from services.ranking.rerank.novelty import LIST_SHARE, FirstShowings
 from services.ranking.rerank.rerank import FEATURE_NOT_FINITE, Offer, Order, Wishes, rerank
 from services.ranking.rules import Rules, rules_of
+from services.ranking.score_tasks import chances_at, chances_of, contributions_at
 from services.ranking.sentences import in_language, language_of
 from services.ranking.serving_model import ServingModel
 from services.ranking.shopper import Shopper, shopper_of
@@ -116,7 +117,9 @@ class Ranker:
             watch.lap("retrieve")
         choice, notices = with_finite_features(recommender, scored, choice)
         score_C = recommender.score(scored, choice.candidates)
-        offer = Offer(recommender, scored, choice.candidates, score_C, choice.first_showings, notices=notices)
+        asked = wishes.objective is not None or request.return_.scores
+        chances = chances_of(recommender, scored, choice.candidates) if asked else None
+        offer = Offer(recommender, scored, choice.candidates, score_C, choice.first_showings, chances, notices)
         watch.lap("fuse")
         order = rerank(offer, wishes, rules.business, request.num_items)
         watch.lap("rerank")
@@ -197,6 +200,7 @@ class Ranker:
         explained = request.return_.explain != "none"
         reasons = reasons_for(recommender, done.offer.scored, listed) if explained else [[] for _ in listed.row_C]
         language = language_of(request.context)
+        shap = request.return_.explain == "shap"
         items = []
         for place, (row, score) in enumerate(zip(listed.row_C.tolist(), order.score_K.tolist(), strict=True)):
             sources = listed.sources_of(place)
@@ -207,6 +211,8 @@ class Ranker:
                 RankedItem(
                     item_id=recommender.catalogue.public_id(row),
                     score=score,
+                    **chances_at(done.offer.chances, int(order.place_K[place])),
+                    contributions=contributions_at(recommender, done.offer.scored, listed, place) if shap else None,
                     sources=sources,
                     reasons=[in_language(reason, recommender.catalogue, row, language) for reason in reasons[place]],
                     flags=[] if flag is None else [flag],

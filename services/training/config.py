@@ -10,6 +10,7 @@ from typing import Any
 from services.training.collaborative.co_visitation import CoVisitationConfig
 from services.training.collaborative.sequential_ease import EASE, SequentialEaseConfig
 from services.training.collaborative.transitions import BOTH_WAYS, MARKOV, TransitionConfig
+from services.training.multitask.config import MultitaskConfig
 from services.training.run_request import Promotion, RunRequest, TextEncoder
 from services.training.sequence.config import SequenceConfig
 
@@ -73,6 +74,8 @@ class TrainingConfig:
     collaborative: CollaborativeConfig = field(default_factory=CollaborativeConfig)
     sequence: SequenceConfig = NIGHTLY
     fusion: FusionConfig = field(default_factory=FusionConfig)
+    multitask: MultitaskConfig | None = field(default_factory=MultitaskConfig)
+    """of the ranker of clicks and purchases; None: train none"""
 
     def with_wishes(self, wanted: RunRequest) -> "TrainingConfig":
         """Return the configuration with what a request names."""

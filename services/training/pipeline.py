@@ -32,6 +32,7 @@ from services.training.examples.vocabulary import ItemVocabulary, build_vocabula
 from services.training.fusion.examples import collect_examples
 from services.training.fusion.fit import fit_fusion
 from services.training.gate import Rival, Verdict, judge
+from services.training.multitask.step import Past, fit_multitask
 from services.training.progress import Report, StepProgress, quiet, under
 from services.training.sequence.distributed import Team
 from services.training.sequence.export import export_encoder
@@ -95,12 +96,13 @@ class Pipeline:
         tables = self.fit_tables(shop, train, self.report)
         contents = self.assemble(shop, train, fitted.model, tables, content, self.report)
         contents, fusion_report = self.fit_fusion(contents, shop, maker, split)
+        contents, ranker_report = self.fit_multitask(contents, shop, maker, split)
         questions = self.questions(shop, split.test_from_ms, split.end_ms, self.config.test_questions)
         evaluation = self.evaluate(contents, shop, maker, questions)
         verdict = judge(evaluation, self.ask_rival(maker, questions, split), self.config.promotion)
         if self.config.refit:
             contents = self.refit(contents, shop, split, train, fitted.model, content)
-        metrics = self.describe(shop, train, fitted, fusion_report, evaluation)
+        metrics = self.describe(shop, train, fitted, fusion_report, evaluation) | {"ranker": ranker_report}
         return TrainedModel(with_metrics(contents, metrics), evaluation, verdict)
 
     def read(self) -> Shop:
@@ -190,6 +192,16 @@ class Pipeline:
         contents = replace(contents, fusion=fusion, stranger_fusion=stranger_fusion)
         return contents, {"known": vars(fit), "stranger": vars(stranger_fit)}
 
+    def fit_multitask(
+        self, contents: BundleContents, shop: Shop, maker: QueryMaker, split: TimeSplit
+    ) -> tuple[BundleContents, dict[str, Any]]:
+        """Train the ranker of clicks and purchases on the lists of the validation period, where the log has any."""
+        if self.config.multitask is None:
+            return contents, {"trained": False, "reason": "not asked for"}
+        past = Past(Recommender(in_memory(contents), shop.catalogue), maker, split)
+        fitted = fit_multitask(past, self.config.multitask, self.report)
+        return replace(contents, ranker=fitted.part), fitted.report
+
     def evaluate(
         self, contents: BundleContents, shop: Shop, maker: QueryMaker, questions: Sequence[Question]
     ) -> dict[str, Any]:
@@ -212,7 +224,10 @@ class Pipeline:
         tables = self.fit_tables(shop, whole, report)
         newest = go_on(model, material(shop, whole, content), split.validation_from_ms, self.config.sequence, report)
         refitted = self.assemble(shop, whole, newest, tables, content, report)
-        return replace(refitted, fusion=contents.fusion, stranger_fusion=contents.stranger_fusion)
+        # The kept weights belong to columns in their order; which departments sell best may have changed by now.
+        encodings = refitted.encodings | {"departments": contents.encodings["departments"]}
+        kept = {name: getattr(contents, name) for name in ("fusion", "stranger_fusion", "ranker")}
+        return replace(refitted, encodings=encodings, **kept)
 
     def describe(
         self,

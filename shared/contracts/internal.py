@@ -79,6 +79,11 @@ class RankedItem(InternalModel):
 
     item_id: str | int
     score: float
+    p_click: float | None = None
+    p_purchase: float | None = None
+    """chances if the item stands at the top; None unless asked for, and where nothing taught them"""
+    contributions: list[dict[str, Any]] | None = None
+    """for each chance what each group of features adds to its logit; with return.explain = shap"""
     sources: list[str] = []
     reasons: list[Reason] = []
     flags: list[str] = []

@@ -20,6 +20,7 @@ import safetensors.numpy
 from shared.features.events import FloatArray
 from shared.models.fusion import Fusion
 from shared.models.golden import golden_answers, same_answers
+from shared.models.multitask_scorer import RankerPart
 from shared.models.quantised_table import packed_rows, unpacked_rows
 from shared.models.retrieval_index import ForeignIndexError, RetrievalIndex, open_index
 from shared.models.sources.sequence import open_session
@@ -42,6 +43,8 @@ ENCODER = "encoder.onnx"
 GOLDEN = "golden.json"
 INDEX = "retrieval_index.faiss"
 """of large catalogues only"""
+RANKER, RANKER_FIELDS = "ranker.onnx", "ranker.json"
+"""of bundles with a multi-task ranker only"""
 JSON_FILES = ("vocabulary.json", "encodings.json", "fusion.json", GOLDEN)
 
 # What code meets that trusts the shape of what it reads.
@@ -105,6 +108,8 @@ class BundleContents:
     """None: the catalogue is small enough to score every item"""
     int8_items: bool = False
     """whether the item table is stored as int8; `item_VD` holds what int8 left of it"""
+    ranker: RankerPart | None = None
+    """None where the log shows no list to learn clicks and purchases from"""
 
 
 @dataclass(frozen=True)
@@ -144,6 +149,9 @@ def write_bundle(contents: BundleContents, folder: Path) -> str:
     for name, value in zip(JSON_FILES, written, strict=True):
         (folder / name).write_bytes(canonical_json(value))
     (folder / ENCODER).write_bytes(contents.encoder)
+    if contents.ranker is not None:
+        (folder / RANKER).write_bytes(contents.ranker.model)
+        (folder / RANKER_FIELDS).write_bytes(canonical_json(contents.ranker.to_json()))
     stored_V = packed_rows(contents.item_VD) if contents.int8_items else np.asarray(contents.item_VD, np.float32)
     np.save(folder / ITEM_TABLE, np.ascontiguousarray(stored_V), allow_pickle=False)
     if contents.index is not None:
@@ -193,7 +201,7 @@ def _verified(folder: Path, schema_hash: str, version: str | None) -> Bundle:
     if vocabulary_hash(contents.item_ids) != manifest["vocabulary_hash"]:
         raise BundleError("vocabulary", "vocabulary.json is not the one the manifest names")
     _check_values(contents)
-    session = _open_encoder(contents.encoder)
+    session = _open(contents.encoder, ENCODER)
     if not same_answers(contents.golden, golden_answers(contents, session)):
         raise BundleError("golden", f"{GOLDEN}: the model does not answer as it did when it was made")
     return Bundle(found, contents, session)
@@ -217,6 +225,8 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 
 def _check_files(folder: Path, files: dict[str, dict[str, Any]]) -> None:
     expected = {*JSON_FILES, ENCODER, ITEM_TABLE, TABLES} | ({INDEX} & files.keys())
+    if RANKER in files:
+        expected |= {RANKER, RANKER_FIELDS}
     if files.keys() != expected:
         raise BundleError("manifest", f"{MANIFEST} names other files than a bundle has")
     foreign = {path.name for path in folder.iterdir()} - expected - {MANIFEST}
@@ -252,10 +262,19 @@ def _read_contents(folder: Path, facts: BundleFacts) -> BundleContents:
             fusion=Fusion.from_json(fusion["known"]),
             stranger_fusion=Fusion.from_json(fusion["stranger"]),
             golden=golden,
+            ranker=_read_ranker(folder),
             **tables,
         )
     except (ValueError, KeyError, safetensors.SafetensorError) as error:
         raise BundleError("corrupt", f"unreadable bundle file: {error}") from error
+
+
+def _read_ranker(folder: Path) -> RankerPart | None:
+    """Return the ranker, if the bundle has one; KeyError or ValueError when it is none."""
+    if not (folder / RANKER).exists():
+        return None
+    _open(model := (folder / RANKER).read_bytes(), RANKER)
+    return RankerPart.from_parts(model, json.loads((folder / RANKER_FIELDS).read_bytes()))
 
 
 def _read_index(folder: Path, item_VD: FloatArray) -> RetrievalIndex | None:
@@ -296,12 +315,12 @@ def _fusions(contents: BundleContents) -> dict[str, object]:
     return {"known": contents.fusion.to_json(), "stranger": contents.stranger_fusion.to_json()}
 
 
-def _open_encoder(model: bytes) -> onnxruntime.InferenceSession:
+def _open(model: bytes, name: str) -> onnxruntime.InferenceSession:
     try:
         return open_session(model)
     # ONNX Runtime raises its own exception types, one per status code, with no common base but Exception.
     except Exception as error:
-        raise BundleError("corrupt", f"{ENCODER} cannot be opened: {error}") from error
+        raise BundleError("corrupt", f"{name} cannot be opened: {error}") from error
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:

@@ -101,7 +101,8 @@ class Numbers(nn.Module):
         self.register_buffer("width_K", bins.width_K)
 
     def forward(self, number_XF: Tensor) -> Tensor:
-        encoded: Tensor = ((number_XF[:, self.of_K] - self.low_K) / self.width_K).clamp(0.0, 1.0)
+        column_XK = torch.index_select(number_XF, 1, self.of_K)
+        encoded: Tensor = ((column_XK - self.low_K) / self.width_K).clamp(0.0, 1.0)
         return encoded
 
 
@@ -150,8 +151,8 @@ class Crosses(nn.Module):
 
     def forward(self, request_category_RG: Tensor, item_category_NG: Tensor, request_of_N: Tensor | None) -> Tensor:
         """Return the sum of the pairs' weights of each candidate and task."""
-        first_RP = self.start_P + request_category_RG[:, self.request_P] * self.size_P
-        place_NP = spread(first_RP, request_of_N) + item_category_NG[:, self.item_P]
+        first_RP = self.start_P + torch.index_select(request_category_RG, 1, self.request_P) * self.size_P
+        place_NP = spread(first_RP, request_of_N) + torch.index_select(item_category_NG, 1, self.item_P)
         crossed: Tensor = self.table(place_NP).sum(dim=1)
         return crossed
 

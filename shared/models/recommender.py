@@ -18,6 +18,7 @@ from shared.models.bundle import Bundle
 from shared.models.columns import COLUMNS_PER_SOURCE, fill_source_columns, source_names
 from shared.models.content import ContentIndex
 from shared.models.fusion import Fusion
+from shared.models.multitask_scorer import RankerScorer
 from shared.models.rows import RowMap
 from shared.models.sources.history import HISTORY_SOURCES, history_sources
 from shared.models.sources.neighbours import NeighbourSource, similar
@@ -81,6 +82,7 @@ class Recommender:
         rows_of_categories = {name: place + 1 for place, name in enumerate(contents.categories)}
         self.popularity = PopularitySource(contents.popularity, rows_of_categories)
         self.fusion_names = (*source_names(HISTORY_SOURCES), "content", *self.features.names)
+        self.ranker = None if contents.ranker is None else RankerScorer(self, contents.ranker)
 
     def start(self, query: Query) -> Scored:
         """Begin with one query: cut its history to what the vocabulary knows."""
@@ -123,6 +125,13 @@ class Recommender:
     def score(self, scored: Scored, candidates: Candidates) -> FloatArray:
         """Return the fused score of each candidate."""
         return self.fusion_for(scored).score(candidates.matrix_CF)
+
+    def chances(self, scored: Scored, candidates: Candidates) -> dict[str, FloatArray]:
+        """Return the chance of each step of the funnel for each candidate, by task; empty without a ranker."""
+        if self.ranker is None:
+            return {}
+        p_CT = self.ranker.chances(scored, candidates)
+        return {task: p_CT[:, place] for place, task in enumerate(self.ranker.tasks)}
 
     def because(self, scored: Scored, source: str, row_C: IntArray) -> IntArray:
         """Return for each row the history item (its row) that spoke most for it in a source of votes, else -1."""

@@ -35,6 +35,8 @@ class MultitaskConfig:
     """let the training find the weights of the tasks"""
     keep_negatives: float = 1.0
     """share of the candidates without any step that training reads; the intercept is corrected for the others"""
+    lists: int = 20_000
+    """most lists that the pipeline's step reads of a period"""
     calibration: Literal["platt", "isotonic"] = "platt"
     seed: int = 7
     threads: int = 0

@@ -75,13 +75,14 @@ def export_ranker(ranker: MultitaskRanker) -> bytes:
 
 
 def example_inputs(fields: RankerFields) -> tuple[Tensor, ...]:
-    """Return inputs of the right form that mean nothing."""
+    """Return inputs of the right form that mean nothing; without fields an event is one empty place."""
+    events = EXAMPLE_EVENTS if fields.history else 1
     return (
         torch.zeros(1, len(fields.request_numbers)),
         torch.zeros(1, len(fields.request_categories), dtype=torch.int64),
         torch.zeros(EXAMPLE_CANDIDATES, len(fields.item_numbers)),
         torch.zeros(EXAMPLE_CANDIDATES, len(fields.item_categories), dtype=torch.int64),
-        torch.zeros(1, EXAMPLE_EVENTS, len(fields.history), dtype=torch.int64),
-        torch.zeros(1, EXAMPLE_EVENTS, dtype=torch.int64),
-        torch.zeros(1, EXAMPLE_EVENTS),
+        torch.zeros(1, events, len(fields.history), dtype=torch.int64),
+        torch.zeros(1, events, dtype=torch.int64),
+        torch.zeros(1, events),
     )

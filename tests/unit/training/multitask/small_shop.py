@@ -7,19 +7,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from services.training.multitask.config import MultitaskConfig
 from services.training.multitask.examples import RankerExamples
 from shared.contracts.events import EVENT_TYPE_CODES, EventType
+from shared.models.multitask import RankerShape
 from shared.models.multitask_inputs import CategoryField, RankerFields, RankerRows
 
 CATEGORIES, ITEMS, PER_REQUEST = 5, 40, 6
 FIELDS = RankerFields(
     request_numbers=("activity",),
     request_categories=(CategoryField("device", 3),),
-    item_numbers=("price", "constant"),
+    item_numbers=("price", "constant", "rating", "repeat_count", "hour_affinity"),
     item_categories=(CategoryField("item", ITEMS + 1), CategoryField("category", CATEGORIES + 1)),
     history=("item", "category"),
     max_history=4,
     tasks=("click", "purchase"),
+)
+
+SMALL = MultitaskConfig(
+    shape=RankerShape(embedding=4, width=16, cross=8, experts=2, expert=16, tower=8, dropout=0.0),
+    epochs=6,
+    batch=512,
+    learning_rate=1e-2,
+    averaging=0.98,
 )
 
 
@@ -51,7 +61,13 @@ def small_shop(requests: int, seed: int = 1) -> SmallShop:
     rows = RankerRows(
         rng.normal(size=(requests, 1)).astype(np.float32),
         rng.integers(1, 3, (requests, 1)).astype(np.int32),
-        np.stack([price_RK.ravel(), np.ones(price_RK.size)], axis=1).astype(np.float32),
+        np.column_stack(
+            [
+                price_RK.ravel(),
+                np.ones(price_RK.size),
+                rng.normal(size=(price_RK.size, 3)),
+            ]  # the last three say nothing
+        ).astype(np.float32),
         np.stack([item_RK.ravel(), category_of(item_RK).ravel()], axis=1).astype(np.int32),
         history_RLH.astype(np.int32),
         np.where(there_RL, EVENT_TYPE_CODES[EventType.VIEW] + 1, 0).astype(np.int32),

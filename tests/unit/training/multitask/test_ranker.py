@@ -12,25 +12,10 @@ from services.training.multitask.config import MultitaskConfig
 from services.training.multitask.examples import RankerExamples
 from services.training.multitask.export import export_ranker
 from services.training.multitask.fit import FittedRanker, fit_ranker, predict
-from shared.models.multitask import RankerShape
 from shared.models.multitask_calibration import Calibration
 from shared.models.multitask_inputs import RankerFields
 from shared.models.multitask_session import RankerSession
-from tests.unit.training.multitask.small_shop import FIELDS, small_shop
-
-SMALL = MultitaskConfig(
-    shape=RankerShape(embedding=4, width=16, cross=8, experts=2, expert=16, tower=8, dropout=0.0),
-    epochs=6,
-    batch=512,
-    learning_rate=1e-2,
-    averaging=0.98,
-)
-
-
-@pytest.fixture(scope="module")
-def fitted() -> FittedRanker:
-    torch.set_num_threads(1)
-    return fit_ranker(small_shop(2500).examples, small_shop(400, 2).examples, FIELDS, SMALL)
+from tests.unit.training.multitask.small_shop import FIELDS, SMALL, small_shop
 
 
 def test_the_ranker_finds_most_of_what_can_be_known(fitted: FittedRanker):
