@@ -2,8 +2,7 @@
 
 Called by   main.py (`run`, beside the answers)
 Why         a backup from before an erasure holds neither the tombstone nor the hole it left; the stream server's copy
-            of the tombstones (shared/storage/redis/tombstones.py) does. Tombstones that the backup does hold are
-            applied again by `erase_again`
+            of the tombstones (shared/storage/redis/tombstones.py) does. A backup from after it holds both
 Spares      what is newer than the erasure: a shopper who came back is a new beginning
 Errors      a store that is away is tried again in the next round
 """

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StrictBool
 
 from shared.contracts.identifiers import Identifier
 from shared.contracts.strict import PublicModel
@@ -15,7 +15,7 @@ Attributes = Annotated[dict[str, Attribute], AfterValidator(storable)]
 class Consent(PublicModel):
     """What the shopper allows. Without personalisation, answers never read their history."""
 
-    personalisation: bool = True
+    personalisation: StrictBool = True
 
 
 class UserFields(PublicModel):

@@ -8,7 +8,7 @@ from shared.contracts.impressions import Impression
 from shared.contracts.internal import Profile
 from shared.contracts.times import epoch_ms
 from shared.contracts.users import Consent, User, UserPatch
-from shared.storage.relational.erasure import erase_again, erase_user, export_user, merge_visitor
+from shared.storage.relational.erasure import erase_as_of, erase_user, export_user, forgotten_erasures, merge_visitor
 from shared.storage.relational.impressions import insert_impressions
 from shared.storage.relational.interactions import insert_once, newest_events
 from shared.storage.relational.users import get_user, patch_user, profile_of, upsert_users
@@ -111,14 +111,18 @@ def test_erasure_removes_every_row_and_drops_late_events_but_not_later_ones(engi
     assert count(engine, "interactions") == count(engine, "event_receipts") == 2
 
 
-def test_erasures_are_applied_again_after_a_restore(engine: Engine) -> None:
+def test_what_is_older_than_an_erasure_goes_and_what_is_newer_stays(engine: Engine) -> None:
     with engine.begin() as connection:
-        upsert_users(connection, [ANNA])
-        erase_user(connection, "1")
-        upsert_users(connection, [ANNA])  # what a backup from before brings back
+        # What a backup from before the erasure brings back, and what the shopper did since.
+        insert_once(connection, [stored_event("a"), stored_event("back", occurred_at=_tomorrow())])
+        insert_impressions(connection, [impression("r1"), impression("r2", made_at=_tomorrow())])
+        erased = erase_as_of(connection, "u:1", NOON + timedelta(hours=1))
 
-        assert erase_again(connection)["users"] == 1
-        assert get_user(connection, "1") is None
+        assert {table: rows for table, rows in erased.removed.items() if rows} == {
+            "event_receipts": 1, "interactions": 1, "impressions": 1,
+        }  # fmt: skip
+        assert forgotten_erasures(connection, {"u:1": NOON, "u:2": NOON, "u:1 ": NOON}) == ["u:2", "u:1 "]
+        assert forgotten_erasures(connection, {"u:1": NOON + timedelta(hours=2)}) == ["u:1"]
 
 
 def test_an_impression_that_arrives_twice_is_stored_once(engine: Engine) -> None:

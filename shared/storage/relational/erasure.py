@@ -1,6 +1,6 @@
 """What a shopper may ask of their own events: take them along to an account, see them, have them gone.
 
-Called by   services/feature (routes), the `aisle` command (after a restore: `erase_again`)
+Called by   services/feature/users.py, erasure_keeper.py (after a restore)
 Lock        merge and erasure wait for the writers of events and keep them out until they are committed, so an event is
             either moved or removed by them, or judged by the row they leave behind (event_rows.py)
 Errors      sqlalchemy.exc.DBAPIError
@@ -86,15 +86,6 @@ def forgotten_erasures(connection: Connection, erased_at: Mapping[str, datetime]
     known = {row.user_key: row.erased_at for row in connection.execute(query, {"keys": list(erased_at)})}
     # The tombstone of the stream server is cut to the millisecond.
     return [key for key, at in erased_at.items() if key not in known or known[key] < at]
-
-
-def erase_again(connection: Connection) -> dict[str, int]:
-    """Remove what a restored backup brought back of erased shoppers; return rows by table."""
-    removed = dict.fromkeys(REMOVALS, 0)
-    for key, erased_at in connection.execute(text("SELECT user_key, erased_at FROM erasures")).all():
-        for table, rows in erase_as_of(connection, key, erased_at).removed.items():
-            removed[table] += rows
-    return removed
 
 
 def export_user(connection: Connection, user_id: str) -> Iterator[dict[str, Any]]:
