@@ -185,9 +185,16 @@ class FakeRates:
         await asyncio.sleep(self.delay_s)
         if self.down:
             raise ConnectionError("cache is down")
-        granted = min(wanted, self.tokens)
+        granted = max(0, min(wanted, self.tokens))
         self.tokens -= granted
-        return Grant(granted, 0.0 if granted else 1 / rate_per_s)
+        return Grant(granted, 0.0 if granted else (1 - self.tokens) / rate_per_s)
+
+    async def owe(self, key_id: str, rate_per_s: float, capacity: float, number: int) -> Grant:
+        """Take tokens that may be missing."""
+        if self.down:
+            raise ConnectionError("cache is down")
+        self.tokens -= number
+        return Grant(number, 0.0)
 
 
 class FakeChanges:

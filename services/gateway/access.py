@@ -17,6 +17,7 @@ from shared.service.settings import Settings, refuse_settings
 
 KEY_HEADER = b"x-api-key"
 PREFIX = "/v1/"
+KEY_OF_CALL = "aisle.key"
 
 
 class Access:
@@ -52,11 +53,19 @@ class Access:
         wanted = scope_of(scope["method"], path)
         if not key.allows(wanted):
             return ProblemError(403, ProblemCode.FORBIDDEN, f"this key lacks the scope {wanted.value}")
+        scope[KEY_OF_CALL] = (self._limits, key)
         return await self._limits.refusal(key)
 
     def _is_inside(self, scope: Scope) -> bool:
         """Return whether the call came in on the port that only the inside can reach; no client can make that up."""
         return self._admin_port is not None and scope["server"][1] == self._admin_port
+
+
+async def charge(scope: Scope, number: int) -> None:
+    """Count further requests against the key of a call that holds several; an open gateway counts nothing."""
+    if KEY_OF_CALL in scope and number > 0:
+        limits, key = scope[KEY_OF_CALL]
+        await limits.charge(key, number)
 
 
 def _presented(scope: Scope) -> bytes:

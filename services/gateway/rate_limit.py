@@ -1,6 +1,6 @@
 """How often a key may ask: buckets that all gateways share, asked for a few tokens at a time.
 
-Called by   services/gateway/access.py, before a request is parsed
+Called by   services/gateway/access.py, before a request is parsed; routes.py for what a batch holds beyond one request
 Cost        a process takes the tokens of LEASE_S at once and spends them from memory, so a busy key costs 10
             round trips a second and not one for each request; tokens left over lapse, so the limit is never exceeded
 Refused     429 with Retry-After; until then the process refuses from memory, and a flood costs no round trip either
@@ -8,6 +8,7 @@ Store away  each process grants the rate by itself: never an error, and never no
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Protocol
@@ -31,11 +32,18 @@ STORE_AWAY: tuple[type[Exception], ...] = (*STORE_ERRORS, TimeoutError)
 log = structlog.get_logger(__name__)
 
 
+_Call = Callable[[str, float, float, int], Awaitable[Grant]]
+
+
 class Buckets(Protocol):
     """shared.storage.redis.rate_limit.RateBuckets."""
 
     async def take(self, key_id: str, rate_per_s: float, capacity: float, wanted: int) -> Grant:
         """Take up to `wanted` tokens."""
+        ...
+
+    async def owe(self, key_id: str, rate_per_s: float, capacity: float, number: int) -> Grant:
+        """Take tokens that are perhaps not there: they are missing later."""
         ...
 
 
@@ -80,6 +88,15 @@ class RateLimits:
                 await self._lease(meter, key.key_id, rate_per_s)
         return None
 
+    async def charge(self, key: ApiKey, number: int) -> None:
+        """Count requests that were let in as one: whoever asks next waits for all of them."""
+        meter = self._meters.setdefault(key.key_id, _Meter())
+        rate_per_s = key.requests_per_s or self._default_per_s
+        meter.leased = 0
+        owed = await self._asked(self._buckets.owe, key.key_id, rate_per_s, number)
+        if owed is None:
+            meter.local_tokens = max(-_capacity(rate_per_s), self._local_tokens(meter, rate_per_s) - number)
+
     def _spend(self, meter: _Meter) -> bool:
         if meter.leased < 1 or self._clock.monotonic_s() >= meter.leased_until_s:
             return False
@@ -89,31 +106,36 @@ class RateLimits:
     async def _lease(self, meter: _Meter, key_id: str, rate_per_s: float) -> None:
         """Bring tokens, or the moment before which there are none."""
         wanted = max(1, int(rate_per_s * LEASE_S))
-        grant = await self._asked(key_id, rate_per_s, wanted) or self._local(meter, rate_per_s, wanted)
+        grant = await self._asked(self._buckets.take, key_id, rate_per_s, wanted)
+        grant = grant or self._local(meter, rate_per_s, wanted)
         now_s = self._clock.monotonic_s()
         meter.leased, meter.leased_until_s = grant.tokens, now_s + max(LEASE_S, 1 / rate_per_s)
         meter.refused_until_s = now_s + grant.wait_s if grant.tokens == 0 else 0.0
 
-    async def _asked(self, key_id: str, rate_per_s: float, wanted: int) -> Grant | None:
+    async def _asked(self, call: _Call, key_id: str, rate_per_s: float, number: int) -> Grant | None:
         if not self._breaker.allow():
             return None
         try:
             with self._breaker.attempt(*STORE_AWAY):
                 async with asyncio.timeout(self._timeout_s):
-                    return await self._buckets.take(key_id, rate_per_s, _capacity(rate_per_s), wanted)
+                    return await call(key_id, rate_per_s, _capacity(rate_per_s), number)
         except STORE_AWAY as error:
             log.warning("rate_store_unavailable", reason=type(error).__name__)
             return None
 
     def _local(self, meter: _Meter, rate_per_s: float, wanted: int) -> Grant:
         """Grant from a bucket in memory, as the store's script would."""
-        now_s = self._clock.monotonic_s()
-        capacity = _capacity(rate_per_s)
-        tokens = capacity if meter.local_tokens is None else meter.local_tokens
-        tokens = min(capacity, tokens + (now_s - meter.local_at_s) * rate_per_s)
-        granted = min(int(tokens), wanted)
-        meter.local_tokens, meter.local_at_s = tokens - granted, now_s
+        tokens = self._local_tokens(meter, rate_per_s)
+        granted = min(max(0, int(tokens)), wanted)
+        meter.local_tokens = tokens - granted
         return Grant(granted, 0.0 if granted else (1 - meter.local_tokens) / rate_per_s)
+
+    def _local_tokens(self, meter: _Meter, rate_per_s: float) -> float:
+        """Return what the bucket in memory holds now."""
+        now_s, capacity = self._clock.monotonic_s(), _capacity(rate_per_s)
+        tokens = capacity if meter.local_tokens is None else meter.local_tokens
+        since_s, meter.local_at_s = now_s - meter.local_at_s, now_s
+        return min(capacity, tokens + since_s * rate_per_s)
 
 
 def _capacity(rate_per_s: float) -> float:

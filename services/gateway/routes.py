@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from services.gateway import documentation as docs
+from services.gateway.access import charge
 from services.gateway.batch import RecommendBatch
 from services.gateway.event_intake import EventIntake
 from services.gateway.explain import Explain
@@ -81,6 +82,7 @@ def recommendation_routes(gateway: Gateway) -> APIRouter:
     )
     async def recommend_batch(request: Request) -> Response:
         batch = await read_model(request, BatchRequest, RECOMMEND_LIMIT)
+        await charge(request.scope, len(batch.requests) - 1)
         return json_reply({"results": await gateway.batch.answer(batch)})
 
     @router.get(

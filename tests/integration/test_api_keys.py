@@ -147,11 +147,15 @@ async def test_all_gateways_together_get_the_rate_of_a_key_and_no_more(cache_url
         assert [grant.tokens for grant in grants] == [3, 3, 3, 1, 0, 0]
         assert 0 < grants[-1].wait_s <= 2
         assert (await buckets[0].take("key-2", 0.5, 10.0, 3)).tokens == 3
+        assert (await buckets[0].owe("key-4", 10.0, 20.0, 25)).tokens == 25
+        owing = await buckets[1].take("key-4", 10.0, 20.0, 1)
+        assert owing.tokens == 0
+        assert 0.4 < owing.wait_s <= 0.6
         filling = [await buckets[0].take("key-3", 50.0, 1.0, 1)]
         await asyncio.sleep(0.03)
         filling.append(await buckets[1].take("key-3", 50.0, 1.0, 1))
         assert [grant.tokens for grant in filling] == [1, 1]
-        assert 0 < await first.ttl("aisle:rate:key-1") <= 21
+        assert 0 < await first.ttl("aisle:rate:key-1") <= 41
 
 
 async def until(condition: object) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 from shared.storage.redis.clients import AsyncRedis
 from shared.storage.redis.keys import Keys
 
-# KEYS: the bucket. ARGV: tokens per second, capacity, wanted, seconds until an untouched bucket is full and may go.
+# KEYS: the bucket. ARGV: tokens per second, capacity, wanted, seconds until an untouched bucket is full and may go, and
+# whether what is not there is owed ("1"). Debt is bounded by what the bucket holds when it is full.
 TAKE = """
 local now = redis.call('TIME')
 local now_s = tonumber(now[1]) + tonumber(now[2]) / 1000000
@@ -24,8 +25,9 @@ local known = redis.call('HMGET', KEYS[1], 'tokens', 'at_s')
 local tokens = tonumber(known[1]) or capacity
 local at_s = tonumber(known[2]) or now_s
 tokens = math.min(capacity, tokens + math.max(0, now_s - at_s) * rate)
-local granted = math.min(math.floor(tokens), wanted)
-tokens = tokens - granted
+local granted = math.min(math.max(0, math.floor(tokens)), wanted)
+if ARGV[5] == '1' then granted = wanted end
+tokens = math.max(-capacity, tokens - granted)
 redis.call('HSET', KEYS[1], 'tokens', string.format('%.6f', tokens), 'at_s', string.format('%.6f', now_s))
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 local wait_s = 0
@@ -52,8 +54,14 @@ class RateBuckets:
 
     async def take(self, key_id: str, rate_per_s: float, capacity: float, wanted: int) -> Grant:
         """Take up to `wanted` tokens, in one round trip."""
-        full_after_s = ceil(capacity / rate_per_s) + 1
-        reply: Any = await self._client.eval(
-            TAKE, 1, self._keys.rate(key_id), str(rate_per_s), str(capacity), str(wanted), str(full_after_s)
-        )
+        return await self._take(key_id, rate_per_s, capacity, wanted, owed=False)
+
+    async def owe(self, key_id: str, rate_per_s: float, capacity: float, number: int) -> Grant:
+        """Take tokens that are perhaps not there: they are missing later."""
+        return await self._take(key_id, rate_per_s, capacity, number, owed=True)
+
+    async def _take(self, key_id: str, rate_per_s: float, capacity: float, wanted: int, *, owed: bool) -> Grant:
+        full_after_s = 2 * ceil(capacity / rate_per_s) + 1
+        values = (rate_per_s, capacity, wanted, full_after_s, int(owed))
+        reply: Any = await self._client.eval(TAKE, 1, self._keys.rate(key_id), *map(str, values))
         return Grant(int(reply[0]), float(reply[1]))

@@ -186,6 +186,22 @@ async def test_without_the_store_each_gateway_keeps_the_limit_by_itself_and_neve
         assert answers == [200] * 10 + [429] * 5
 
 
+@pytest.mark.parametrize("down", [False, True])
+async def test_a_batch_counts_for_each_of_its_requests(tmp_path: Path, down: bool) -> None:
+    rig = closed_rig(tmp_path, rate_limit_per_s=10)
+    rig.rates.tokens, rig.rates.down = 20, down
+    headers = {"x-api-key": "key-recommend", "content-type": "application/json"}
+    async with serving(rig.app()) as app:
+        batch = {"requests": [{"user_id": number} for number in range(30)]}
+        assert (await call(app, "POST", "/recommend/batch", batch, headers=headers)).status == 200
+        refused = await call(app, "GET", "/popular", headers=headers)
+        # Twenty were there, ten are owed, and one more is wanted.
+        assert (refused.status, refused.headers["retry-after"]) == (429, "2")
+        rig.clock.advance(2)
+        rig.rates.tokens += 20
+        assert (await call(app, "GET", "/popular", headers=headers)).status == 200
+
+
 async def test_a_slow_store_costs_its_timeout_and_no_error(tmp_path: Path) -> None:
     rig = closed_rig(tmp_path, cache_timeout_ms=5)
     rig.rates.delay_s = 5.0
