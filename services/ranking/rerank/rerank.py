@@ -7,7 +7,7 @@ Nothing     wished and no rule: the order of the value alone, exactly as `best_f
 Score       an item's own value; where an item stands above one of higher value, it carries that higher one, so scores
             never rise along the list
 Fallbacks   each has a name, see NOTICES; a list is never shortened by a cap and never holds a value that is not finite
-Cost        at most 0.5 ms of CPU for 300 candidates and 20 places (`make bench-rerank`)
+Cost        meant to stay below 0.5 ms of CPU for 300 candidates and 20 places; `make bench-rerank` prints what it is
 Dimensions  C candidates, P of them in the pool, K places of the list
 """
 
