@@ -77,6 +77,7 @@ def _panel(number: int, panel: Panel) -> dict[str, Any]:
                 "datasource": SOURCE,
                 "expr": query.expression,
                 "legendFormat": query.legend,
+                "instant": panel.kind == "stat",
             }
             for place, query in enumerate(panel.queries)
         ],

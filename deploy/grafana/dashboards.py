@@ -205,10 +205,9 @@ PIPELINE = Dashboard(
             stacked=True,
         ),
         one(
-            "Parity checks",
-            f"sum by (result) (rate(aisle_feature_parity_checks_total[{INTERVAL}]))",
+            "Parity checks in ten minutes",
+            "sum by (result) (increase(aisle_feature_parity_checks_total[10m]))",
             "{{result}}",
-            unit="cps",
         ),
         one("The newest training run", "max(aisle_training_run_progress)", "done", unit="percentunit"),
         one("CPU", f'sum by (job) (rate(process_cpu_seconds_total{{job=~"aisle-.+"}}[{INTERVAL}]))', "{{job}} cores"),

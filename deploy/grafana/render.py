@@ -35,6 +35,7 @@ from deploy.grafana.panels import INTERVAL, Dashboard, Panel, Query
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 POINTS = 180
+FRESH_S = 15
 COLUMNS = 4
 BACK, CARD, TEXT, GRID = "#111217", "#181b1f", "#ccccdc", "#2c3235"
 COLOURS = ("#73bf69", "#f2cc0c", "#8ab8ff", "#ff780a", "#f2495c", "#5794f2", "#b877d9", "#c4162a", "#37872d", "#fade2a")
@@ -86,7 +87,7 @@ def draw(dashboard: Dashboard, prometheus: Prometheus, path: Path) -> None:
     rows = _rows(dashboard.panels)
     heights = [1 if row[0].kind == "stat" else 2.4 for row in rows]
     figure = pyplot.figure(figsize=(16, 1.1 + 1.35 * sum(heights)), facecolor=BACK)
-    grid = figure.add_gridspec(len(rows), COLUMNS, height_ratios=heights, hspace=0.55, wspace=0.25)
+    grid = figure.add_gridspec(len(rows), COLUMNS, height_ratios=heights, hspace=0.5, wspace=0.25)
     grid.update(left=0.045, right=0.985, top=1 - 0.9 / figure.get_figheight(), bottom=0.4 / figure.get_figheight())
     figure.text(0.02, 1 - 0.35 / figure.get_figheight(), dashboard.title, color=TEXT, fontsize=15, weight="bold")
     figure.text(0.2, 1 - 0.35 / figure.get_figheight(), dashboard.question, color=TEXT, fontsize=11)
@@ -130,7 +131,8 @@ def _draw_number(axes: Axes, panel: Panel, found: Sequence[Series]) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     middle = {"ha": "center", "va": "center", "transform": axes.transAxes}
-    shown = found[:2]
+    # As Grafana's instant query: what is there now, not a version that was replaced.
+    shown = [series for series in found if series.at_s[-1] > max(one.at_s[-1] for one in found) - FRESH_S][:2]
     for number, series in enumerate(shown):
         left = (number + 0.5) / len(shown)
         axes.text(left, 0.6, readable(series.values[-1], panel.unit), color=COLOURS[0], fontsize=17, **middle)
@@ -138,7 +140,7 @@ def _draw_number(axes: Axes, panel: Panel, found: Sequence[Series]) -> None:
 
 
 def _draw_lines(axes: Axes, panel: Panel, found: Sequence[Series], prometheus: Prometheus) -> None:
-    factor, suffix = SCALES.get(panel.unit, (1, ""))
+    factor, _ = SCALES.get(panel.unit, (1, ""))
     ordered = sorted(found, key=lambda series: series.name)
     if panel.stacked:
         _draw_stack(axes, ordered, factor)
@@ -150,9 +152,9 @@ def _draw_lines(axes: Axes, panel: Panel, found: Sequence[Series], prometheus: P
     if panel.limit is not None:
         axes.axhline(panel.limit * factor, color="#f2495c", lw=1, ls="--", label="promise")
     axes.set_xlim(_moment(prometheus.since_s), _moment(prometheus.until_s))
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.35 * axes.get_ylim()[1])  # room for the legend
     axes.xaxis.set_major_formatter(DateFormatter("%H:%M"))
-    axes.yaxis.set_major_formatter(lambda value, _place: f"{value:g}{suffix}")
+    axes.yaxis.set_major_formatter(lambda value, _place: readable(value / factor, panel.unit))
     axes.grid(color=GRID, lw=0.5)
     shown = axes.legend(fontsize=6.5, ncols=2, loc="upper left", facecolor=CARD, edgecolor=GRID, framealpha=0.8)
     for text in shown.get_texts():

@@ -33,13 +33,16 @@ from shared.storage.redis.clients import sync_client
 from shared.storage.redis.event_stream import event_reader
 from shared.storage.redis.impression_stream import impression_reader
 from shared.storage.redis.user_state import OnlineStateWriter
-from shared.storage.relational.engine import make_engine
+from shared.storage.relational.engine import STORAGE_DOWN_ERRORS, make_engine
+from shared.storage.relational.schema_version import SchemaTooOldError, require_schema
+from shared.storage.trouble import trouble_of
 
 NAME = "ingest"
 STUCK_AFTER_S = 60.0
 CACHE_TIMEOUT_S = 2.0
 STREAM_TIMEOUT_S = BLOCK_MS / 1000 + 5.0
 WATCH_EVERY_S = 0.5
+SCHEMA_WAIT_S = 1.0
 GATHER_IMPRESSIONS_S = 0.2
 """nothing waits for an impression; at 50 lists a second ten are stored at once"""
 
@@ -92,6 +95,23 @@ def run_until(workers: dict[str, StreamWorker], stopping: threading.Event) -> bo
     return clean
 
 
+def wait_for_schema(settings: Settings, stopping: threading.Event) -> None:
+    """Return when the tables are those of this release, or when told to stop.
+
+    On older ones every entry would fail like poison, and accepted events would end among the dead letters.
+    """
+    engine = make_engine(settings.database_url, pool_size=1)
+    while not stopping.is_set():
+        try:
+            with engine.connect() as connection:
+                require_schema(connection)
+            break
+        except (*STORAGE_DOWN_ERRORS, SchemaTooOldError) as error:
+            log.error("ingest_waits", reason=trouble_of(error))
+            stopping.wait(SCHEMA_WAIT_S)
+    engine.dispose()
+
+
 def main() -> int:
     """Run until a signal arrives; 1 if a thread died of a bug, for the supervisor to start the process anew."""
     settings = Settings.load()
@@ -106,7 +126,10 @@ def main() -> int:
     service = ServiceMetrics(NAME)
     with ExitStack() as closing:
         workers = make_workers(settings, service, closing)
-        _open_endpoint(settings, service, lambda: _turning(workers), closing)
+        begun = threading.Event()
+        _open_endpoint(settings, service, lambda: not begun.is_set() or _turning(workers), closing)
+        wait_for_schema(settings, stopping)
+        begun.set()
         log.info("ingest_started", shards=settings.event_shards)
         clean = run_until(workers, stopping)
     log.info("ingest_stopped", clean=clean)

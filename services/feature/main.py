@@ -80,7 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return create_service_app(
         NAME,
         settings,
-        ready=lambda: None if feature.live.is_loaded else "the catalogue has not been read yet",
+        ready=feature.live.why_not_loaded,
         lifespan=_lifespan(parts, closing),
         # The state of a shopper before the shopper: both paths begin with /users.
         routers=[

@@ -54,6 +54,11 @@ class Parts:
     catalogue: CatalogueSource
     merchandising: LiveMerchandising
 
+    def why_not_ready(self) -> str | None:
+        """Return None when requests can be answered, else what is waited for; a model waits for the catalogue."""
+        no_model = self.ranking.host.why_not_ready()
+        return no_model and (self.live.why_not_loaded() or no_model)
+
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the application; nothing is connected before its lifespan begins."""
@@ -64,7 +69,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return create_service_app(
         NAME,
         settings,
-        ready=parts.ranking.host.why_not_ready,
+        ready=parts.why_not_ready,
         lifespan=_lifespan(parts, closing),
         routers=[make_router(parts.ranking)],
         metrics=metrics,

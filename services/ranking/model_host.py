@@ -56,6 +56,7 @@ class Refusal:
 
     version: str
     reason: str
+    message: str
     times: int
     retry_at_s: float
 
@@ -79,11 +80,16 @@ class ModelHost:
         self._serving: ServingModel | None = None
         self._retired: list[ServingModel] = []
         self._nothing_published = False
+        self._registry_trouble: str | None = None
         self.refusal: Refusal | None = None
 
     def why_not_ready(self) -> str | None:
         """Return None when requests can be answered, if only with "no model was ever published"."""
-        return None if self._serving is not None or self._nothing_published else LOADING
+        if self._serving is not None or self._nothing_published:
+            return None
+        if self.refusal is not None:
+            return f"{LOADING}: version {self.refusal.version} was refused, {self.refusal.message}"
+        return LOADING + (f": {self._registry_trouble}" if self._registry_trouble else "")
 
     @contextmanager
     def borrow(self) -> Iterator[ServingModel]:
@@ -132,9 +138,11 @@ class ModelHost:
         try:
             version = await asyncio.to_thread(self._pointer.read)
         except RegistryAwayError as error:
-            log.warning("registry_away", error=str(error))
+            self._registry_trouble = str(error)
+            log.warning("registry_away", reason=self._registry_trouble)
             return None if self._serving is not None else self._last_served.read()
         self._nothing_published = version is None
+        self._registry_trouble = None
         return version
 
     async def _load(self, version: str) -> bool:
@@ -161,7 +169,7 @@ class ModelHost:
     def _refuse(self, version: str, reason: str, error: Exception, before: Refusal | None) -> None:
         times = before.times + 1 if before else 1
         wait_s = min(LONGEST_BACK_OFF_S, self._poll_s * 2**times)
-        self.refusal = Refusal(version, reason, times, self._monotonic_s() + wait_s)
+        self.refusal = Refusal(version, reason, str(error), times, self._monotonic_s() + wait_s)
         self._metrics.load_failures.labels(reason).inc()
         log.error("model_refused", version=version, reason=reason, error=str(error), next_try_s=wait_s)
 

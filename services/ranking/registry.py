@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from services.ranking.model_host import RegistryAwayError
 from shared.storage.relational import model_registry
 from shared.storage.relational.engine import STORAGE_DOWN_ERRORS, Engine
+from shared.storage.relational.schema_version import SchemaTooOldError, require_schema
+from shared.storage.trouble import trouble_of
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class RegistryPointer:
         """Return the version that shall serve, None when none was ever published."""
         try:
             with self.engine.connect() as connection:
+                require_schema(connection)
                 current = model_registry.current(connection)
-        except STORAGE_DOWN_ERRORS as error:
-            raise RegistryAwayError(type(error).__name__) from error
+        except (*STORAGE_DOWN_ERRORS, SchemaTooOldError) as error:
+            raise RegistryAwayError(trouble_of(error)) from error
         return current.version if current else None

@@ -19,6 +19,7 @@ from typing import Any
 from services.training.errors import RunActiveError
 from shared.storage.relational.engine import STORAGE_DOWN_ERRORS, Engine
 from shared.storage.relational.runs import RunState, TrainingRun, create_run, get_run, list_runs, update_run
+from shared.storage.relational.schema_version import require_schema
 
 STOP_S = 10.0
 CHILD_MODULE = "services.training"
@@ -101,6 +102,7 @@ class RunLauncher:
 
     def _fail_left_behind(self) -> None:
         with self.engine.begin() as connection:
+            require_schema(connection)
             for run in list_runs(connection):
                 unfinished = run.state in (RunState.QUEUED, RunState.RUNNING)
                 # A run may have been asked for while this was waiting for Postgres.

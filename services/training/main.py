@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+import structlog
 from fastapi import FastAPI
 
 from services.training import observer
@@ -21,11 +22,15 @@ from shared.service.metrics import ServiceMetrics
 from shared.service.server import serve
 from shared.service.settings import Settings
 from shared.storage.relational.engine import STORAGE_DOWN_ERRORS, make_engine
+from shared.storage.relational.schema_version import SchemaTooOldError
+from shared.storage.trouble import trouble_of
 
 NAME: Final = "training"
 CONNECTIONS = 2
 STATEMENT_MS = 10_000
 RECOVER_EVERY_S = 2.0
+
+log = structlog.get_logger(__name__)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -36,10 +41,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     metrics = ServiceMetrics(NAME)
     observing = make_engine(settings.database_url, 1, observer.STATEMENT_MS)
     watch = observer.Observer(observing, TrainingMetrics(metrics))
+    recovery = Recovery(launcher)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        recovering = asyncio.create_task(_recover(launcher))
+        recovering = asyncio.create_task(recovery.run())
         async with running(figures=watch.run):
             yield
         recovering.cancel()
@@ -50,20 +56,30 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return create_service_app(
         NAME,
         settings,
-        ready=lambda: None,
+        ready=lambda: recovery.waits_for,
         lifespan=lifespan,
         routers=[make_router(Training(engine, launcher))],
         metrics=metrics,
     )
 
 
-async def _recover(launcher: RunLauncher) -> None:
-    """Put left-behind runs right as soon as Postgres answers."""
-    while True:
-        try:
-            return await launcher.recover()
-        except STORAGE_DOWN_ERRORS:
-            await asyncio.sleep(RECOVER_EVERY_S)
+class Recovery:
+    """Puts left-behind runs right as soon as Postgres answers; until then the service is not ready."""
+
+    def __init__(self, launcher: RunLauncher) -> None:
+        self._launcher = launcher
+        self.waits_for: str | None = "the runs of an earlier life have not been looked at yet"
+
+    async def run(self) -> None:
+        """Try until it is done."""
+        while self.waits_for is not None:
+            try:
+                await self._launcher.recover()
+                self.waits_for = None
+            except (*STORAGE_DOWN_ERRORS, SchemaTooOldError) as error:
+                self.waits_for = trouble_of(error)
+                log.warning("recovery_waits", reason=self.waits_for)
+                await asyncio.sleep(RECOVER_EVERY_S)
 
 
 def main() -> None:

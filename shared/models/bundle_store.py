@@ -66,7 +66,7 @@ def fetch_bundle(store_url: str, version: str, cache: Path) -> Path:
     filesystem, root = fsspec.core.url_to_fs(store_url)
     source = f"{root}/{version}"
     if not filesystem.exists(f"{source}/{MANIFEST}"):
-        raise BundleError("missing", f"the bundle store has no version {version}")
+        raise BundleError("missing", f"the bundle store (AISLE_BUNDLE_URL) has no version {version}")
     if "file" in filesystem.protocol:
         return Path(source)
     target = cache / version

@@ -185,7 +185,7 @@ def _parts(secret: SecretStr) -> list[str]:
 
 def refuse_settings(problems: Sequence[str]) -> NoReturn:
     """Name what is wrong and end the process."""
-    print("wrong settings:", *problems, sep="\n  ", file=sys.stderr)
+    print(f"wrong settings: {'; '.join(problems)}", file=sys.stderr)
     raise SystemExit(WRONG_SETTING_EXIT_CODE)
 
 

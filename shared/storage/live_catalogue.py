@@ -20,6 +20,8 @@ from shared.storage.redis.change_stream import Change, ChangeKind, ChangeStream
 from shared.storage.redis.clients import STORE_ERRORS, raise_if_cancelled
 from shared.storage.relational.catalogue import SequencedItem, changed_since, clock, load_all
 from shared.storage.relational.engine import STORAGE_DOWN_ERRORS, Engine
+from shared.storage.relational.schema_version import SchemaTooOldError, require_schema
+from shared.storage.trouble import trouble_of
 
 FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 5.0
@@ -28,7 +30,7 @@ STORES_DOWN: tuple[type[Exception], ...] = (*STORE_ERRORS, *STORAGE_DOWN_ERRORS)
 # A transaction that began before we looked may commit after: its changes carry an earlier time.
 OVERLAP = timedelta(minutes=5)
 
-STORE_LOST: tuple[type[Exception], ...] = (*STORE_ERRORS, *STORAGE_DOWN_ERRORS)
+STORE_LOST: tuple[type[Exception], ...] = (*STORE_ERRORS, *STORAGE_DOWN_ERRORS, SchemaTooOldError)
 
 log = structlog.get_logger()
 
@@ -43,12 +45,19 @@ class LiveCatalogue:
         self._seq: dict[str, int] = {}
         self._read_at: datetime | None = None
         self._loaded = asyncio.Event()
+        self._trouble: str | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
     def is_loaded(self) -> bool:
         """Return whether the catalogue was read once."""
         return self._loaded.is_set()
+
+    def why_not_loaded(self) -> str | None:
+        """Return None once the catalogue was read; until then what it waits for, in words."""
+        if self.is_loaded:
+            return None
+        return "the catalogue has not been read yet" + (f": {self._trouble}" if self._trouble else "")
 
     async def start(self, timeout_s: float | None = None) -> None:
         """Begin to follow; return when everything is loaded."""
@@ -75,7 +84,10 @@ class LiveCatalogue:
                 async for changes in self._changes.tail_batches(after_id):
                     await self._apply(changes)
             except STORE_LOST as error:
-                log.warning("catalogue_not_followed", error=type(error).__name__, retry_in_s=wait_s)
+                self._trouble = trouble_of(error)
+                log.warning(
+                    "catalogue_not_followed", error=type(error).__name__, reason=self._trouble, retry_in_s=wait_s
+                )
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
@@ -114,5 +126,6 @@ class LiveCatalogue:
 
 def _read(engine: Engine, since: datetime | None) -> tuple[datetime, list[SequencedItem]]:
     with engine.connect() as connection:
+        require_schema(connection)
         read_at = clock(connection)
         return read_at, list(load_all(connection)) if since is None else changed_since(connection, since)

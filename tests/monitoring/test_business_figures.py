@@ -20,7 +20,7 @@ def metrics() -> ServiceMetrics:
 
 @pytest.fixture
 def outcomes(metrics: ServiceMetrics, engine: Engine) -> Outcomes:
-    return Outcomes(metrics, engine)
+    return Outcomes(metrics, engine, again_s=0.0)
 
 
 def figure(metrics: ServiceMetrics, name: str, **labels: str) -> float | None:
@@ -61,7 +61,20 @@ def test_acts_count_for_the_list_they_name_if_it_showed_the_item(
     assert (figure(metrics, "clicks"), figure(metrics, "purchases"), figure(metrics, "revenue")) == (2, 1, 20.0)
     cart = {"scenario": "cart", "model": "v2"}
     assert (figure(metrics, "purchases", **cart), figure(metrics, "revenue", **cart)) == (1, 7.0)
+    assert figure(metrics, "clicks", scenario="unknown", model="none") is None
+    outcomes.count_acts([])
     assert figure(metrics, "clicks", scenario="unknown", model="none") == 2
+
+
+def test_an_act_that_comes_before_its_list_counts_once_the_list_is_there(
+    outcomes: Outcomes, metrics: ServiceMetrics, engine: Engine
+) -> None:
+    outcomes.count_acts([act(1, EventType.CLICK, "A", "r1")])
+    assert figure(metrics, "clicks") is None
+    stored(engine, shown("r1", "ABC"))
+    outcomes.count_lists([shown("r1", "ABC")])
+    assert figure(metrics, "clicks") == 1
+    assert figure(metrics, "clicks", scenario="unknown", model="none") is None
 
 
 def test_the_series_of_models_long_gone_are_dropped(outcomes: Outcomes, metrics: ServiceMetrics) -> None:
