@@ -45,7 +45,7 @@ SECRETS = {
     "password in a URL": r"\b[a-z][a-z0-9+]*://[^\s:/@{}$'\"<>]*:[^\s/@{}$'\"<>]{8,}@",
 }
 # Values that tests use to show that they appear nowhere.
-KNOWN = ("hunter2", ":password@")
+KNOWN = ("hunter2", ":password@", "the-password")
 
 
 def files(pattern: str) -> Iterator[Path]:
