@@ -7,15 +7,14 @@ from dataclasses import replace
 
 from services.training.multitask.config import MultitaskConfig
 
-STANDARD = MultitaskConfig(learning_rate=6e-3, batch=2048, epochs=3)
-MORE_DROPOUT = replace(STANDARD, shape=replace(STANDARD.shape, dropout=0.4))
+STANDARD = MultitaskConfig()
 SMALL = replace(
     STANDARD,
     epochs=15,
     patience=3,
     batch=512,
     learning_rate=3e-3,
-    shape=replace(STANDARD.shape, embedding=8, width=32, cross=16, experts=2, expert=16, dropout=0.4),
+    shape=replace(STANDARD.shape, embedding=8, width=32, cross=16, experts=2, expert=16),
 )
 LARGE_SLICE = 100_000
 """examples to train on"""
@@ -23,4 +22,4 @@ LARGE_SLICE = 100_000
 
 def tried_on(examples: int) -> tuple[MultitaskConfig, ...]:
     """Return the configurations that suit the size of the train slice: the rivals are tried in two everywhere."""
-    return (MORE_DROPOUT,) if examples >= LARGE_SLICE else (MORE_DROPOUT, SMALL)
+    return (STANDARD,) if examples >= LARGE_SLICE else (STANDARD, SMALL)

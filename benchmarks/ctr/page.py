@@ -45,7 +45,7 @@ def write_page(folder: Path = FOLDER, page: Path = PAGE) -> None:
 
 
 def overview(results: Sequence[dict[str, Any]]) -> str:
-    """Return AUC of every model on every set and task, best in bold, and where the ranker is not ahead."""
+    """Return AUC of every model on every set and task, best in bold, and where the ranker is not surely ahead."""
     models = list(dict.fromkeys(row["model"] for values in results for row in values["rows"]))
     lines, behind = [], []
     for values in results:
@@ -55,21 +55,29 @@ def overview(results: Sequence[dict[str, Any]]) -> str:
             cells = [mark(auc.get(model), best) for model in models]
             lines.append([f"[{values['data']}](#{values['data']})", task, *cells])
             behind += not_ahead(values, task)
-    sentence = "\n".join(behind) or "The ranker is ahead of the logistic regression and LightGBM in every line."
-    return "## AUC at a glance\n\n" + grid(["data", "task", *models], lines) + f"\n\n{sentence}\n"
+    sentences = (
+        "\n".join(behind) or "In every line both are behind the ranker, and the interval of the gain is above 0."
+    )
+    return "## AUC at a glance\n\n" + grid(["data", "task", *models], lines) + f"\n\n{sentences}\n"
 
 
 def not_ahead(values: dict[str, Any], task: str) -> list[str]:
-    """Return a sentence for each of the two rivals that the ranker does not beat."""
-    gains = [gain for gain in values["gains"] if gain["task"] == task and gain["against"] in ("logistic", "lightgbm")]
-    positives = values["slices"]["test"][task]
-    return [
-        f"- Behind {gain['against']} on {values['data']}, {task}: {gain['auc']:+.4f} "
-        f"({gain['ci95'][0]:+.4f} to {gain['ci95'][1]:+.4f}); {positives:,} positives in the test slice, "
-        f"{values['slices']['train'][task]:,} in the train slice."
-        for gain in gains
-        if gain["auc"] <= 0
-    ]
+    """Return a sentence for each of the two rivals that the ranker does not beat beyond doubt."""
+    gains = {gain["against"]: gain for gain in values["gains"] if gain["task"] == task}
+    found = []
+    for rival in ("logistic", "lightgbm"):
+        gain = gains.get(rival)
+        where = f"`{rival}` on {values['data']}, {task}"
+        if gain is None:
+            found.append(f"- Not compared yet: {where}.")
+        elif gain["ci95"][0] <= 0:
+            verdict = "Behind" if gain["auc"] <= 0 else "Ahead of, but within chance,"
+            found.append(
+                f"- {verdict} {where}: {gain['auc']:+.4f} ({gain['ci95'][0]:+.4f} to {gain['ci95'][1]:+.4f}); "
+                f"{values['slices']['test'][task]:,} positives in the test slice, "
+                f"{values['slices']['train'][task]:,} in the train slice."
+            )
+    return found
 
 
 def mark(score: float | None, best: float) -> str:

@@ -45,7 +45,7 @@ class RankerShape:
     tower: int = 16
     matches: int = 4
     """learned counts for each field of the history"""
-    dropout: float = 0.1
+    dropout: float = 0.4
 
 
 @dataclass(frozen=True)

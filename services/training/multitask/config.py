@@ -1,7 +1,7 @@
 """Everything that decides the result of the ranker's training, in one frozen object.
 
 Called by   services/training/config.py, benchmarks/ctr; services/training/multitask reads it
-Defaults    chosen on validation slices (benchmarks/ctr), never on a test
+Defaults    chosen on the validation slice of the simulated shop (benchmarks/ctr), never on a test
 Errors      ValueError naming the first setting that cannot be trained with
 """
 
@@ -18,12 +18,12 @@ class MultitaskConfig:
     """One training of the ranker."""
 
     shape: RankerShape = field(default_factory=RankerShape)
-    epochs: int = 6
+    epochs: int = 3
     patience: int = 2
     """epochs without a better validation before the training ends"""
-    batch: int = 4096
+    batch: int = 2048
     """candidates, about"""
-    learning_rate: float = 2e-3
+    learning_rate: float = 6e-3
     weight_decay: float = 1e-5
     embedding_decay: float = 1e-3
     forget: float = 0.05
