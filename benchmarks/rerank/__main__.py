@@ -44,7 +44,7 @@ def main() -> int:
         "candidates": sum(sizes) / len(sizes),
         "rows": before.get("rows") or list(rows(trained, asked)),
         "load_average": os.getloadavg()[0],
-        "times": times(asked),
+        "times": times(trained),
     }
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
     write_page()
