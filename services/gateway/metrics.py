@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
+from prometheus_client import Counter, Histogram
+
 from shared.resilience.circuit_breaker import CircuitBreaker
 from shared.service.metrics import ServiceMetrics
 
@@ -32,14 +34,20 @@ class GatewayMetrics:
         self._dropped = metrics.counter("after_answer_dropped_total", "Writes after the answer, lost", ("kind",))
         self._calls = metrics.counter("dependency_calls_total", "Calls by outcome", ("dependency", "outcome"))
         self._seconds = metrics.histogram("recommend_seconds", "Time to make a list", ("served_from",))
+        # Found again by key: looking series up by their labels costs more than counting.
+        self._lists: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self._queued = metrics.gauge("after_answer_queued", "Writes that wait behind the answers", ("kind",))
         self._service = metrics
 
     def count_list(self, scenario: str, served_from: str, degraded_reason: str, took_ms: float) -> None:
         """Count one answered list."""
-        bounded = scenario if scenario in KNOWN_SCENARIOS else "other"
-        self._recommend.labels(bounded, served_from, degraded_reason).inc()
-        self._seconds.labels(served_from).observe(took_ms / 1000)
+        key = (scenario if scenario in KNOWN_SCENARIOS else "other", served_from, degraded_reason)
+        figures = self._lists.get(key)
+        if figures is None:
+            figures = self._lists[key] = (self._recommend.labels(*key), self._seconds.labels(served_from))
+        answered, seconds = figures
+        answered.inc()
+        seconds.observe(took_ms / 1000)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
