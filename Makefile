@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down status check images pin-images manifests monitoring-check test fuzz bench-serving bench-rerank bench-quality bench-ctr
+.PHONY: help install demo up down status check images pin-images manifests monitoring-check test fuzz bench-serving bench-rerank bench-retrieval bench-compression bench-quality bench-ctr
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -73,6 +73,12 @@ bench-serving: $(INSTALLED) ## Measure the running demo under open-loop load, be
 
 bench-rerank: $(INSTALLED) ## Re-rank one model's offers under every wish: what variety and novelty cost, and the time
 	$(BIN)/python -m benchmarks.rerank
+
+bench-retrieval: $(INSTALLED) ## Find the best of a trained item table and of larger ones, exact and by the index
+	$(BIN)/python -m benchmarks.retrieval
+
+bench-compression: $(INSTALLED) ## Shrink the encoder of Amazon Beauty and say what each variant costs and loses
+	$(BIN)/python -m benchmarks.compression
 
 bench-quality: $(INSTALLED) ## Rank a data set by every model: DATA=<name or folder> [SEEDS BUDGET_MINUTES MODELS PROTOCOL TRACK DEVICE THREADS]
 	@$(BIN)/python -m benchmarks.quality $(if $(DATA),$(DATA),$(error DATA=<name or folder> is missing)) \

@@ -1,0 +1,73 @@
+"""make bench-compression: int8, pruned and distilled variants of the encoder of Amazon Beauty, each with a cost card.
+
+Called by   `make bench-compression`, or python -m benchmarks.compression [--variants int8 pruned distilled]
+Out         benchmarks/results/compression.json, a table, docs/benchmarks/compression.md
+Time        of two idle cores a few minutes for the product's encoder and a quarter of an hour for the deep teacher;
+            what was trained is kept in the work folder
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.compression.page import RESULT, write_page
+from benchmarks.compression.trained import Ground, open_ground
+from benchmarks.compression.variants import TARGETS, Comparison, compare
+from benchmarks.environment import ROOT, environment
+from services.command.progress_bars import ProgressBars
+
+WORK = ROOT / ".aisle" / "benchmarks" / "compression"
+VARIANTS = tuple(TARGETS)
+COLUMNS = ("variant", "of", "NDCG@10", "kept", "AUC", "speed", "p50 ms", "p99 ms", "CPU ms", "cost", "MB", "target")
+console = Console(width=150)
+
+
+def main() -> None:
+    """Train what is missing, measure, write."""
+    options = arguments()
+    ground = open_ground(options.work, options.threads)
+    comparisons = measured(ground, options.variants)
+    values = {
+        "data": "amazon-beauty, leave-one-out, all items ranked, seen items left out",
+        "items": ground.task.num_items,
+        "questions": len(ground.test),
+        "rows": [one.as_json() for one in comparisons],
+        "environment": environment(),
+    }
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps(values, indent=2) + "\n")
+    show(comparisons)
+    write_page()
+
+
+def measured(ground: Ground, variants: list[str]) -> list[Comparison]:
+    """Return the variants beside what they were made of."""
+    with ProgressBars(console) as bars:
+        return [compare(ground, name, bars.report) for name in variants]
+
+
+def show(comparisons: list[Comparison]) -> None:
+    """Print one table."""
+    table = Table(title="Cost cards, one thread; speed: times that of what the variant was made of")
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column in ("variant", "of", "target") else "right")
+    for one in comparisons:
+        table.add_row(*one.cells())
+    console.print(table)
+
+
+def arguments() -> argparse.Namespace:
+    """Return the options."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--variants", nargs="*", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of training")
+    parser.add_argument("--work", type=Path, default=WORK, help="where trained encoders are kept")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

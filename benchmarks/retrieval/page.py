@@ -1,0 +1,85 @@
+"""docs/benchmarks/retrieval.md, made from benchmarks/results/retrieval.json: no number is typed by hand.
+
+Called by   __main__.py after a run; `python -m benchmarks.retrieval.page` alone
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.environment import ROOT
+
+PAGE = ROOT / "docs" / "benchmarks" / "retrieval.md"
+RESULT = ROOT / "benchmarks" / "results" / "retrieval.json"
+HEAD = """# Retrieval in large catalogues
+
+Made by `make bench-retrieval` from `benchmarks/results/retrieval.json`.
+
+- **Trained** is the item table of the product's own Transformer, trained on every item of the Complete Journey that was
+  ever bought: {items:,} items of {dim} numbers. Queries are states of that encoder for shoppers of the two weeks it did
+  not learn from.
+- **Resampled** tables are not larger catalogues, of which none is here: each new item is a real one, moved by a share
+  of the step between two other real neighbours. The share is chosen so that the median distance from an item to its
+  nearest is that of the trained table; quartiles of both stand below.
+- **Exact** scores every item, as the product does for a catalogue below {index_from:,} items. **Index** reads the cells
+  nearest to the state and scores the shortlist again with the item table: float32, in int8 above a million items.
+- **Recall** is the share of the exact best 100 that the index finds, for states it was not built with.
+- **Times** are of one state at a time on one thread: wall clock, and CPU time of the thread. **Memory** is that of
+  index and that item table together.
+"""
+TABLE = "| items | table | search | p50 ms | p99 ms | CPU p50 ms | recall@100 | build s | MB |\n"
+TABLE += "|---:|---|---|---:|---:|---:|---:|---:|---:|\n"
+
+
+def write_page(result: Path = RESULT, page: Path = PAGE) -> None:
+    """Make the page anew."""
+    from shared.models.retrieval_index import INDEX_FROM
+
+    values = json.loads(result.read_text())
+    parts = [HEAD.format(**values["trained"], index_from=INDEX_FROM), "\n## Exact and index\n\n", TABLE]
+    parts += [line for row in values["rows"] for line in searches(row)]
+    parts += ["\n## Filters inside the search\n\n", "The shortest of all lists of 100, and what a filter costs.\n\n"]
+    parts += ["| items | filter | allowed | p50 ms | CPU p50 ms | recall@100 | shortest list | forbidden items |\n"]
+    parts += ["|---:|---|---:|---:|---:|---:|---:|---:|\n"]
+    parts += [filter_line(row, one) for row in values["rows"] for one in row["filters"]]
+    parts += ["\n## Distance from an item to its nearest\n\n", "| items | table | lower quartile | median | upper |\n"]
+    parts += ["|---:|---|---:|---:|---:|\n", *(distances(row) for row in values["rows"])]
+    machine = values["environment"]
+    parts += [f"\nMeasured {machine['measured_at']} on {machine['cores']} cores of {machine['cpu']}, "]
+    parts += [f"commit {machine['commit']}{' with changes' if machine['dirty'] else ''}.\n"]
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text("".join(parts))
+
+
+def searches(row: dict[str, Any]) -> list[str]:
+    """Return the lines of exact and index of one size."""
+    exact, index = row["exact"], row["index"]
+    first = f"| {row['items']:,} | {row['table']} |"
+    effort = f"{index['probes']} of {index['cells']} cells, shortlist × {index['shortlist']}"
+    return [
+        f"{first} exact | {clock(exact)} | 1 | | |\n",
+        f"{first} index, {effort} | {clock(index)} | {index['recall@100']:.4f} | {index['build_s']:.1f} "
+        f"| {row['memory_mb']['together']:,.0f} |\n",
+    ]
+
+
+def filter_line(row: dict[str, Any], one: dict[str, Any]) -> str:
+    """Return the line of one filter."""
+    times = f"{one['p50_ms']:.2f} | {one['cpu_p50_ms']:.2f}"
+    found = f"{one['recall@100']:.4f} | {one['shortest_list']} | {one['forbidden']}"
+    return f"| {row['items']:,} | {one['filter']} | {one['allowed']:,} | {times} | {found} |\n"
+
+
+def distances(row: dict[str, Any]) -> str:
+    """Return the quartiles of one table."""
+    found = row["nearest_distance"]["this_table"]
+    return f"| {row['items']:,} | {row['table']} | {found['low']} | {found['median']} | {found['high']} |\n"
+
+
+def clock(times: dict[str, Any]) -> str:
+    """Return the three times."""
+    return " | ".join(f"{times[name]:.2f}" for name in ("p50_ms", "p99_ms", "cpu_p50_ms"))
+
+
+if __name__ == "__main__":
+    write_page()
