@@ -19,6 +19,8 @@ from shared.storage.redis.clients import STORE_ERRORS
 REFRESH_S = 5.0
 RETRY_S = 1.0
 
+UNREADABLE: tuple[type[Exception], ...] = (*STORE_ERRORS, ValueError)
+
 log = structlog.get_logger(__name__)
 
 
@@ -65,7 +67,7 @@ class HiddenItems:
     async def _refresh(self, source: RulesSource) -> bool:
         try:
             found = await source.get()
-        except (*STORE_ERRORS, ValueError) as error:
+        except UNREADABLE as error:
             if self._reachable:
                 log.warning("rules_unavailable", reason=type(error).__name__)
             self._reachable = False

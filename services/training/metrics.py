@@ -1,7 +1,7 @@
 """What the training service shows of runs, of the model that serves, and of how varied the lists of the last day were.
 
 Called by   observer.py (sets the figures), services/training/main.py (makes them)
-Labels      states, sources and metrics are closed sets; scenario, model and arm are those of the largest groups of a day
+Labels      states, sources and metrics are closed sets; scenario, model and arm those of the largest groups of a day
 """
 
 import json

@@ -15,7 +15,6 @@ from services.feature.event_store import EventStore
 from services.feature.ingest import make_workers
 from services.feature.stream_worker import MAX_DELIVERIES, StreamWorker
 from services.feature.user_state import Origin, UserStates
-from services.feature.worker_metrics import WorkerMetrics
 from shared.contracts.events import EventType
 from shared.contracts.impressions import Impression
 from shared.features.shopper_events import unpacked
