@@ -9,6 +9,7 @@ Quick       command modules import nothing heavy at their top, so that `aisle --
 import typer
 
 from services.command import (
+    compress_command,
     demo_command,
     import_command,
     keys_command,
@@ -25,6 +26,7 @@ COMMANDS = (
     stack_command,
     import_command,
     train_command,
+    compress_command,
     rollback_command,
     metrics_command,
     rules_command,

@@ -32,6 +32,7 @@ from services.training.examples.vocabulary import ItemVocabulary, build_vocabula
 from services.training.fusion.examples import collect_examples
 from services.training.fusion.fit import fit_fusion
 from services.training.gate import Rival, Verdict, judge
+from services.training.large_catalogue import with_index
 from services.training.multitask.step import Past, fit_multitask
 from services.training.progress import Report, StepProgress, quiet, under
 from services.training.sequence.distributed import Team
@@ -102,6 +103,7 @@ class Pipeline:
         verdict = judge(evaluation, self.ask_rival(maker, questions, split), self.config.promotion)
         if self.config.refit:
             contents = self.refit(contents, shop, split, train, fitted.model, content)
+        contents = with_index(contents, maker, questions, self.threads)
         metrics = self.describe(shop, train, fitted, fusion_report, evaluation) | {"ranker": ranker_report}
         return TrainedModel(with_metrics(contents, metrics), evaluation, verdict)
 

@@ -8,6 +8,7 @@ import torch
 
 from services.training.compression import distil as distil_module
 from services.training.compression.cards import CostCard, Speed, choose
+from services.training.compression.compress import verdict_on
 from services.training.compression.prune import blocks_to_keep, prune
 from services.training.compression.quantise import int8_encoder
 from services.training.compression.shrink import shrunk
@@ -154,3 +155,12 @@ def test_a_variant_whose_quality_is_no_number_is_refused() -> None:
 def test_the_card_says_cost_and_loss_beside_the_uncompressed_model() -> None:
     values = card("int8", 0.099, 0.5).as_json(card("float", 0.1, 2.0))
     assert (values["relative_cost_per_million"], values["loss"]) == (0.25, 0.01)
+
+
+def test_a_variant_below_the_gate_is_not_promoted_and_the_verdict_names_it() -> None:
+    base, worse, cheaper = card("serving", 0.1, 2.0), card("int8", 0.09, 1.0), card("int8", 0.1, 1.0)
+    refused = verdict_on(worse, base, choose(base, [worse]))
+    assert not refused.promoted
+    assert refused.summary == "Not promoted: int8 loses 10.00% of NDCG@10, more than 1.00%."
+    assert verdict_on(cheaper, base, choose(base, [cheaper])).promoted
+    assert not verdict_on(card("int8", 0.1, 3.0), base, choose(base, [card("int8", 0.1, 3.0)])).promoted
