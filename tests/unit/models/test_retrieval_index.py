@@ -1,9 +1,13 @@
 """The retrieval index: what it finds against scoring everything, also among few, and that it knows its table."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from shared.models import retrieval_index
 from shared.models.retrieval_index import (
+    Effort,
     ForeignIndexError,
     RetrievalIndex,
     build_index,
@@ -56,11 +60,15 @@ def test_a_filter_neither_starves_the_list_nor_lets_a_forbidden_item_through(
     assert recall(index, asked, exact_best(index.item_VD, asked, 100, allowed_V), allowed_V) >= 0.97
 
 
-def test_items_allowed_only_far_from_the_state_are_found(index: RetrievalIndex) -> None:
+def test_items_allowed_only_where_a_search_does_not_look_first_are_found(
+    index: RetrievalIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrieval_index, "FEW_ALLOWED", 0)
+    frugal = replace(index, effort=Effort(1, 4))
     state_D = states(1, seed=7)[0]
-    allowed_V = index.item_VD @ state_D < 0
-    assert allowed_V.sum() < ITEMS
-    codes, _ = index.search(state_D, 100, allowed_V)
+    score_V = index.item_VD @ state_D
+    allowed_V = score_V < np.quantile(score_V, 0.01)
+    codes, _ = frugal.search(state_D, 100, allowed_V)
     assert len(codes) == 100
     assert allowed_V[codes].all()
 
