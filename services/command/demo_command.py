@@ -37,8 +37,8 @@ def register(app: typer.Typer) -> None:
 def run_demo() -> None:
     """Start everything on a real shop's log, train, and recommend; what an earlier run did is used again."""
     started = time.monotonic()
-    settings = Settings.load()
     run_step("Start the stores and the services", "up")
+    settings = Settings.load()  # only now: the first start makes the token that the services ask for
     gateway, training = gateway_client(settings), service_client(settings, settings.training_url)
     users = import_once(settings.home / "demo" / "users.json")
     if training.get("/models")["current"] is None:
