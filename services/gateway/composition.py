@@ -17,9 +17,9 @@ from services.gateway.dependency import Dependency
 from services.gateway.event_intake import EventIntake
 from services.gateway.explain import Explain
 from services.gateway.fallback import Fallback
-from services.gateway.hidden_items import HiddenItems, RulesSource
+from services.gateway.hidden_items import HiddenItems
 from services.gateway.item_changes import ItemChanges
-from services.gateway.key_ring import KeyRing, KeySource
+from services.gateway.key_ring import KeyRing
 from services.gateway.list_store import Keep, ListStore
 from services.gateway.listing import Listing
 from services.gateway.lists_board import ListsBoard
@@ -29,11 +29,14 @@ from services.gateway.ports import ChangeFeed, EventLog, ImpressionLog, ListCach
 from services.gateway.proxy import TIMEOUT_MS, FeatureProxy
 from services.gateway.rate_limit import Buckets, RateLimits
 from services.gateway.recommend import Recommend, Rungs
+from services.gateway.refreshed_copy import DocumentSource
 from services.gateway.routes import Gateway
 from services.gateway.serving_model import ServingModel
 from services.gateway.showing import Showing
 from services.gateway.shown import FeaturesRead, Shown
 from services.gateway.similar import Similar
+from shared.contracts.access import ApiKeys
+from shared.contracts.merchandising import Merchandising
 from shared.resilience.circuit_breaker import CircuitBreaker
 from shared.resilience.concurrency_limit import ConcurrencyLimit
 from shared.service.background import Job
@@ -54,8 +57,8 @@ class Outside:
     impressions: ImpressionLog
     lists: ListsSource
     changes: ChangeFeed
-    keys: KeySource
-    rules: RulesSource
+    keys: DocumentSource[ApiKeys]
+    rules: DocumentSource[Merchandising]
     rates: Buckets
     feature: Sender
     ranking: Sender

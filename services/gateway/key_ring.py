@@ -14,42 +14,29 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
 
 import structlog
 
+from services.gateway.refreshed_copy import RefreshedCopy
 from shared.contracts.access import KEY_ID_LENGTH, ApiKey, ApiKeys, Scope, digest_of
 from shared.service.clock import Clock
-from shared.storage.redis.clients import STORE_ERRORS
 
-REFRESH_S = 5.0
-RETRY_S = 1.0
 NOBODY = "0" * 64
 
 log = structlog.get_logger(__name__)
 
 
-class KeySource(Protocol):
-    """shared.storage.redis.api_keys.KeyStore."""
-
-    async def get(self) -> ApiKeys | None:
-        """Return the keys, None when nobody ever put any."""
-        ...
-
-
-class KeyRing:
+class KeyRing(RefreshedCopy[ApiKeys]):
     """The keys of one process."""
 
     def __init__(self, given: Iterable[str], *, required: bool, snapshot_path: Path, clock: Clock) -> None:
+        super().__init__("keys")
         # Keys of the settings may do everything: they are there before the first row is.
         self._given = [ApiKey(digest=digest_of(key.encode()), scopes=frozenset({Scope.ADMIN})) for key in given]
         self._closed = required or bool(self._given)
         self._snapshot_path = snapshot_path
         self._clock = clock
-        self._known: ApiKeys | None = None
         self._by_id: dict[str, ApiKey] = {}
-        self._wanted = asyncio.Event()
-        self._reachable = True
         self._index([])
 
     @property
@@ -69,47 +56,17 @@ class KeyRing:
     def load_snapshot(self) -> None:
         """Take the keys of the file, if there is one; a broken file counts as none."""
         try:
-            self._take(ApiKeys.model_validate_json(self._snapshot_path.read_bytes()))
+            self._hold(ApiKeys.model_validate_json(self._snapshot_path.read_bytes()))
         except FileNotFoundError:
             return
         except (OSError, ValueError) as error:
             log.warning("keys_snapshot_unreadable", reason=type(error).__name__)
 
-    def refresh_soon(self) -> None:
-        """Read the keys anew without waiting for the next round."""
-        self._wanted.set()
+    async def _take(self, keys: ApiKeys) -> None:
+        self._hold(keys)
+        await asyncio.to_thread(self._save_snapshot, keys)
 
-    async def follow(self, source: KeySource) -> None:
-        """Refresh for ever."""
-        while True:
-            self._wanted.clear()
-            wait_s = REFRESH_S if await self._refresh(source) else RETRY_S
-            try:
-                async with asyncio.timeout(wait_s):
-                    await self._wanted.wait()
-            except TimeoutError:
-                continue
-
-    async def _refresh(self, source: KeySource) -> bool:
-        try:
-            keys = await source.get()
-        except STORE_ERRORS as error:
-            if self._reachable:
-                log.warning("keys_unavailable", reason=type(error).__name__)
-            self._reachable = False
-            return False
-        except ValueError as error:
-            log.error("keys_malformed", reason=type(error).__name__)
-            return False
-        self._reachable = True
-        # No document at all is an empty server, not a shop without keys: what is known stays.
-        if keys is not None and keys != self._known:
-            self._take(keys)
-            await asyncio.to_thread(self._save_snapshot, keys)
-        return True
-
-    def _take(self, keys: ApiKeys) -> None:
-        self._known = keys
+    def _hold(self, keys: ApiKeys) -> None:
         # Never open again: revoking the last key must not let everybody in.
         self._closed = self._closed or keys.issued
         self._index(keys.keys)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.gateway.key_ring import REFRESH_S
+from services.gateway.refreshed_copy import REFRESH_S
 from services.gateway.scopes import PROBES, scope_of
 from shared.contracts.access import ApiKeys, Scope
 from tests.asgi_client import call
