@@ -2,7 +2,7 @@
 
 Called by   shared/models/bundle.py (store and load), benchmarks/retrieval (an index scores its shortlist with it)
 Stored      one row an item: D codes, then the four bytes of the step as float32; so a row is one read
-Loss        at most half a step in each number: benchmarks/results/compression.json says what it does to the lists
+Loss        at most half a step in each number; `make bench-compression` measures what it does to the lists
 Dimensions  V items, D width, C some items
 """
 
