@@ -14,57 +14,25 @@ Position    multiplies the first step, p(seen) x p(step | seen), with p(seen) = 
             training alone reads it, serving asks for the top
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shared.contracts.events import EVENT_TYPES
 from shared.models.dropout import Dropout
-from shared.models.multitask_inputs import MAX_POSITION, RankerFields
-
-AGE_BUCKETS = 24
-AGE_BUCKET_STEP = 0.7
-"""width of a bucket in ln(1 + seconds): 24 buckets reach beyond half a year"""
-LARGEST_CROSS = 512
-"""pairs of a request's and an item's category that have a weight of their own"""
-
-
-@dataclass(frozen=True)
-class RankerShape:
-    """The size of the ranker."""
-
-    embedding: int = 16
-    width: int = 64
-    cross: int = 32
-    """width of the product of request and candidate"""
-    experts: int = 3
-    expert: int = 48
-    tower: int = 16
-    matches: int = 4
-    """learned counts for each field of the history"""
-    dropout: float = 0.4
-
-
-@dataclass(frozen=True)
-class Bins:
-    """Where each column of encoded numbers begins and how wide it is; `of_K` names its number."""
-
-    of_K: Tensor
-    low_K: Tensor
-    width_K: Tensor
-
-
-@dataclass(frozen=True)
-class HistoryBatch:
-    """The histories of a batch; `request_of_N` is None when there is one request for all candidates."""
-
-    category_RLH: Tensor
-    type_RL: Tensor
-    age_s_RL: Tensor
-    request_of_N: Tensor | None
+from shared.models.multitask_inputs import RankerFields
+from shared.models.multitask_layers import (
+    Bins,
+    Crosses,
+    Experts,
+    History,
+    HistoryBatch,
+    Position,
+    RankerShape,
+    Side,
+    spread,
+)
 
 
 @dataclass(frozen=True)
@@ -85,164 +53,6 @@ class TrainingBatch:
     def history(self) -> HistoryBatch:
         """Return the histories."""
         return HistoryBatch(self.history_category_RLH, self.history_type_RL, self.history_age_s_RL, self.request_of_N)
-
-
-class Numbers(nn.Module):
-    """Numbers to columns from 0 to 1: how far each is through each of its bins."""
-
-    of_K: Tensor
-    low_K: Tensor
-    width_K: Tensor
-
-    def __init__(self, bins: Bins) -> None:
-        super().__init__()
-        self.register_buffer("of_K", bins.of_K)
-        self.register_buffer("low_K", bins.low_K)
-        self.register_buffer("width_K", bins.width_K)
-
-    def forward(self, number_XF: Tensor) -> Tensor:
-        column_XK = torch.index_select(number_XF, 1, self.of_K)
-        encoded: Tensor = ((column_XK - self.low_K) / self.width_K).clamp(0.0, 1.0)
-        return encoded
-
-
-class Side(nn.Module):
-    """One side's numbers and categories: encoded for the deep part, and their weights in the wide part."""
-
-    def __init__(self, bins: Bins, sizes: Sequence[int], shape: RankerShape, tasks: int) -> None:
-        super().__init__()
-        self.numbers = Numbers(bins)
-        self.categories = nn.ModuleList(embedding(size, shape.embedding, 0.05) for size in sizes)
-        self.wide_numbers = nn.Linear(len(bins.of_K), tasks)
-        self.wide_categories = nn.ModuleList(embedding(size, tasks, 0.0) for size in sizes)
-        self.width = len(bins.of_K) + len(sizes) * shape.embedding
-        nn.init.zeros_(self.wide_numbers.weight)
-
-    def forward(self, number_XF: Tensor, category_XG: Tensor) -> tuple[Tensor, Tensor]:
-        """Return encoded_XI and wide_XT."""
-        column_XK = self.numbers(number_XF)
-        vectors = [table(category_XG[:, place]) for place, table in enumerate(self.categories)]
-        wide_XT = self.wide_numbers(column_XK)
-        for place, table in enumerate(self.wide_categories):
-            wide_XT = wide_XT + table(category_XG[:, place])
-        return torch.cat([column_XK, *vectors], dim=1), wide_XT
-
-
-class Crosses(nn.Module):
-    """A weight for every pair of a request's and an item's category, where there are few of both."""
-
-    request_P: Tensor
-    item_P: Tensor
-    size_P: Tensor
-    start_P: Tensor
-
-    def __init__(self, fields: RankerFields, tasks: int) -> None:
-        super().__init__()
-        pairs, start = [], 0
-        for r, asking in enumerate(fields.request_categories):
-            for i, offered in enumerate(fields.item_categories):
-                if asking.size * offered.size <= LARGEST_CROSS:
-                    pairs.append((r, i, offered.size, start))
-                    start += asking.size * offered.size
-        self.pairs = len(pairs)
-        for place, name in enumerate(("request_P", "item_P", "size_P", "start_P")):
-            self.register_buffer(name, torch.tensor([pair[place] for pair in pairs], dtype=torch.int64))
-        self.table = embedding(max(start, 1), tasks, 0.0)
-
-    def forward(self, request_category_RG: Tensor, item_category_NG: Tensor, request_of_N: Tensor | None) -> Tensor:
-        """Return the sum of the pairs' weights of each candidate and task."""
-        first_RP = self.start_P + torch.index_select(request_category_RG, 1, self.request_P) * self.size_P
-        place_NP = spread(first_RP, request_of_N) + torch.index_select(item_category_NG, 1, self.item_P)
-        crossed: Tensor = self.table(place_NP).sum(dim=1)
-        return crossed
-
-
-class History(nn.Module):
-    """What the live sequence says: of each candidate attention_NE and match_NM, of the shopper taste_RE."""
-
-    def __init__(self, shape: RankerShape, fields: int) -> None:
-        super().__init__()
-        self.fields, self.matches = fields, shape.matches
-        self.of_type = embedding(len(EVENT_TYPES) + 1, shape.embedding, 0.05)
-        self.of_age = embedding(AGE_BUCKETS, shape.embedding, 0.05)
-        self.ask = nn.Linear(fields * shape.embedding, shape.embedding)
-        self.key = nn.Linear(fields * shape.embedding, shape.embedding)
-        self.value = nn.Linear(fields * shape.embedding, shape.embedding)
-        self.taste = nn.Linear(shape.embedding, 1)
-        self.nothing = nn.Parameter(torch.zeros(1, 1))
-        self.match_type = embedding(len(EVENT_TYPES) + 1, fields * shape.matches, 0.3)
-        self.match_age = embedding(AGE_BUCKETS, fields * shape.matches, 0.3)
-
-    def forward(
-        self, asked_NHE: Tensor, item_NH: Tensor, event_RLHE: Tensor, batch: HistoryBatch
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        there_RL = batch.type_RL > 0
-        bucket_RL = age_bucket(batch.age_s_RL)
-        event_RLI = event_RLHE.flatten(2)
-        about_RLE = self.of_type(batch.type_RL) + self.of_age(bucket_RL)
-        key_RLE, value_RLE = self.key(event_RLI) + about_RLE, self.value(event_RLI) + about_RLE
-        ask_NE = self.ask(asked_NHE.flatten(1))
-        score_NL = dots(ask_NE, key_RLE, batch.request_of_N) / ask_NE.shape[1] ** 0.5
-        score_NL = score_NL.masked_fill(~spread(there_RL, batch.request_of_N), -1e9)
-        score_NL1 = torch.cat([score_NL, self.nothing + torch.zeros_like(score_NL[:, :1])], dim=1)
-        weight_NL = functional.softmax(score_NL1, dim=1)[:, :-1]
-        attention_NE = mixed(weight_NL, value_RLE, batch.request_of_N)
-        taste_RE = (functional.softmax(self.taste(about_RLE), dim=1) * value_RLE * there_RL[:, :, None]).sum(dim=1)
-        return attention_NE, self._matches(item_NH, bucket_RL, batch), taste_RE
-
-    def _matches(self, item_NH: Tensor, bucket_RL: Tensor, batch: HistoryBatch) -> Tensor:
-        """Return learned counts of events that share a known field with the candidate, squashed."""
-        weight_RLM = functional.softplus(self.match_type(batch.type_RL) + self.match_age(bucket_RL))
-        counts = []
-        for field in range(self.fields):
-            item_N1 = item_NH[:, field : field + 1]
-            event_NL = spread(batch.category_RLH[:, :, field], batch.request_of_N)
-            same_NL = ((item_N1 == event_NL) & (item_N1 > 0)).to(weight_RLM.dtype)
-            part = slice(field * self.matches, (field + 1) * self.matches)
-            counts.append(mixed(same_NL, weight_RLM[:, :, part], batch.request_of_N))
-        return torch.log1p(torch.cat(counts, dim=1))
-
-
-class Experts(nn.Module):
-    """Shared experts and, for each task, a gate over them and a tower."""
-
-    def __init__(self, width: int, shape: RankerShape, tasks: int) -> None:
-        super().__init__()
-        self.shape = shape
-        self.first = nn.Linear(width, shape.experts * shape.expert)
-        self.second = nn.Parameter(torch.empty(shape.experts, shape.expert, shape.expert))
-        self.gates = nn.ModuleList(nn.Linear(width, shape.experts) for _ in range(tasks))
-        self.towers = nn.ModuleList(tower(shape) for _ in range(tasks))
-        self.dropout = Dropout(shape.dropout)
-        nn.init.normal_(self.second, std=(2.0 / shape.expert) ** 0.5)
-
-    def forward(self, x_NI: Tensor) -> Tensor:
-        """Return a logit for each task."""
-        hidden_NXO = functional.relu(self.first(x_NI)).view(-1, self.shape.experts, self.shape.expert)
-        opinion_XNO = functional.relu(torch.bmm(self.dropout(hidden_NXO).transpose(0, 1), self.second))
-        logits = []
-        for gate, tower in zip(self.gates, self.towers, strict=True):
-            share_XN1 = functional.softmax(gate(x_NI), dim=1).T[:, :, None]
-            logits.append(tower((share_XN1 * opinion_XNO).sum(dim=0)))
-        return torch.cat(logits, dim=1)
-
-
-class Position(nn.Module):
-    """Log of the chance that a place is looked at; 0 at the top and where the place is unknown."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.cost = nn.Embedding(MAX_POSITION + 1, 1)
-        self.reader = nn.Linear(width, 1)
-        nn.init.constant_(self.cost.weight, -2.0)
-        nn.init.zeros_(self.reader.weight)
-        nn.init.zeros_(self.reader.bias)
-
-    def forward(self, position_N: Tensor, request_RI: Tensor, request_of_N: Tensor) -> Tensor:
-        """Return log_seen_N; the shopper's and the moment's features make the way down longer or shorter."""
-        longer_N = torch.exp(self.reader(request_RI).clamp(-3, 3))[request_of_N, 0]
-        cost_N = functional.softplus(self.cost(position_N.clamp(max=MAX_POSITION)))[:, 0]
-        return -cost_N * longer_N * (position_N > 1)
 
 
 class MultitaskRanker(nn.Module):
@@ -320,45 +130,6 @@ class MultitaskRanker(nn.Module):
         return funnel(logit_NT) + log_seen_N[:, None]
 
 
-def embedding(size: int, width: int, deviation: float) -> nn.Embedding:
-    """Return a table that begins near 0."""
-    table = nn.Embedding(size, width)
-    nn.init.normal_(table.weight, std=deviation)
-    return table
-
-
-def tower(shape: RankerShape) -> nn.Sequential:
-    """Return a small net whose answer begins at 0: the wide part speaks first."""
-    last = nn.Linear(shape.tower, 1)
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)
-    return nn.Sequential(nn.Linear(shape.expert, shape.tower), nn.ReLU(), last)
-
-
 def funnel(logit_NT: Tensor) -> Tensor:
     """Return the log of the chance of each step from the logits of each step given the one before."""
     return functional.logsigmoid(logit_NT).cumsum(dim=1)
-
-
-def spread(x_R: Tensor, request_of_N: Tensor | None) -> Tensor:
-    """Return the row of each candidate's request; the one row there is, where there is one request for all."""
-    return x_R if request_of_N is None else x_R[request_of_N]
-
-
-def dots(ask_NE: Tensor, key_RLE: Tensor, request_of_N: Tensor | None) -> Tensor:
-    """Return the dot product of each candidate with each event of its request."""
-    if request_of_N is None:
-        return ask_NE @ key_RLE[0].T
-    return torch.bmm(key_RLE[request_of_N], ask_NE[:, :, None])[:, :, 0]
-
-
-def mixed(weight_NL: Tensor, value_RLE: Tensor, request_of_N: Tensor | None) -> Tensor:
-    """Return the sum of the events' values, each by its weight."""
-    if request_of_N is None:
-        return weight_NL @ value_RLE[0]
-    return torch.bmm(weight_NL[:, None], value_RLE[request_of_N])[:, 0]
-
-
-def age_bucket(age_s: Tensor) -> Tensor:
-    """Return the bucket of an age in seconds."""
-    return (torch.log1p(age_s.clamp(min=0)) / AGE_BUCKET_STEP).long().clamp(max=AGE_BUCKETS - 1)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from shared.models.multitask import RankerShape
+from shared.models.multitask_layers import RankerShape
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ import torch
 
 from services.training.multitask.labels import LabelArray
 from shared.features.events import FloatArray, IntArray
-from shared.models.multitask import Bins, TrainingBatch
+from shared.models.multitask import TrainingBatch
 from shared.models.multitask_inputs import RankerRows
+from shared.models.multitask_layers import Bins
 
 MAX_BINS = 12
 SAMPLED_ROWS = 200_000

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from services.training.sequence.export import without_traces
-from shared.models.multitask import HistoryBatch, MultitaskRanker, funnel
+from shared.models.multitask import MultitaskRanker, funnel
 from shared.models.multitask_inputs import RankerFields
+from shared.models.multitask_layers import HistoryBatch
 from shared.models.multitask_session import INPUTS
 
 EXAMPLE_CANDIDATES, EXAMPLE_EVENTS = 3, 4

@@ -13,7 +13,7 @@ from benchmarks.ctr.data import Source, by_share, cut
 from benchmarks.ctr.page import write_page
 from services.training.multitask.config import MultitaskConfig
 from services.training.multitask.labels import trainable
-from shared.models.multitask import RankerShape
+from shared.models.multitask_layers import RankerShape
 from tests.unit.training.multitask.small_shop import FIELDS, PER_REQUEST, small_shop
 
 REQUESTS = 1500

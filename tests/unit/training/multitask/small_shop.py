@@ -10,8 +10,8 @@ import numpy as np
 from services.training.multitask.config import MultitaskConfig
 from services.training.multitask.examples import RankerExamples
 from shared.contracts.events import EVENT_TYPE_CODES, EventType
-from shared.models.multitask import RankerShape
 from shared.models.multitask_inputs import CategoryField, RankerFields, RankerRows
+from shared.models.multitask_layers import RankerShape
 
 CATEGORIES, ITEMS, PER_REQUEST = 5, 40, 6
 FIELDS = RankerFields(

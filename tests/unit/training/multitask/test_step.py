@@ -24,7 +24,7 @@ from shared.contracts.events import EVENT_TYPE_CODES, EventType
 from shared.features.registry import schema_hash
 from shared.models.bundle import RANKER, BundleError, load_bundle, write_bundle
 from shared.models.encoder import EncoderConfig
-from shared.models.multitask import RankerShape
+from shared.models.multitask_layers import RankerShape
 from shared.models.recommender import Recommender
 
 UTC = ZoneInfo("UTC")
