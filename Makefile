@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down status check images pin-images manifests monitoring-check test fuzz bench-serving bench-rerank bench-retrieval bench-compression bench-quality bench-ctr
+.PHONY: help install demo up down status check images pin-images manifests monitoring-check test fuzz faults bench-serving bench-rerank bench-retrieval bench-compression bench-quality bench-ctr
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -45,6 +45,9 @@ monitoring-check: $(INSTALLED) ## Check rules, alerts, dashboards, backup and ro
 
 fuzz: $(INSTALLED) ## Try to break the public contract, cache keys, lists under rules, and bundles: [FUZZ_SECONDS=120 FUZZ_SEED=n]
 	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),120) $(BIN)/python -m pytest -q -s tests/fuzz
+
+faults: $(INSTALLED) ## Kill, slow, fill and lie to every part, and see each promise hold: [CASES="F3 F7"]
+	@FAULTS="$(or $(CASES),all)" FAULTS_RESULT=benchmarks/results/faults.json $(BIN)/python -m pytest -q -s tests/faults
 
 test: $(INSTALLED) ## Run all tests on stores and ports of their own
 	$(BIN)/python -m pytest -q

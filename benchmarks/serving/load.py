@@ -11,7 +11,7 @@ import asyncio
 import gc
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,9 @@ import orjson
 
 NOT_DEGRADED = {"none", "cold_start"}
 REQUEST_TIMEOUT_S = 5.0
+
+Heard = Callable[[dict[str, Any]], None]
+"""Hears an answer's JSON, in the loop that sends: it has to be quick."""
 
 
 @dataclass
@@ -52,13 +55,21 @@ class Measured:
         }
 
 
-async def open_loop(url: str, rate: float, duration_s: float, body_of: Callable[[int], Any]) -> Measured:
-    """Send `rate` requests a second for `duration_s` and wait for every answer."""
+async def open_loop(
+    url: str,
+    rate: float,
+    duration_s: float,
+    body_of: Callable[[int], Any],
+    headers: Mapping[str, str] | None = None,
+    heard: Heard | None = None,
+) -> Measured:
+    """Send `rate` requests a second for `duration_s` and wait for every answer; `heard` hears of each good one."""
     measured = Measured(asked_rate=rate)
     bodies = [orjson.dumps(body_of(number)) for number in range(round(rate * duration_s))]
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
     timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+    every = {"Content-Type": "application/json", **(headers or {})}
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=every) as session:
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -68,7 +79,7 @@ async def open_loop(url: str, rate: float, duration_s: float, body_of: Callable[
 
             def send(number: int) -> None:
                 due = started + number / rate
-                pending.add(asyncio.create_task(_send(session, url, bodies[number], due, measured)))
+                pending.add(asyncio.create_task(_send(session, url, bodies[number], due, measured, heard)))
 
             await asyncio.to_thread(_pace, started, rate, len(bodies), send, asyncio.get_running_loop())
             await asyncio.gather(*pending)
@@ -88,9 +99,11 @@ def _pace(
         loop.call_soon_threadsafe(send, number)
 
 
-async def _send(session: aiohttp.ClientSession, url: str, body: bytes, due: float, measured: Measured) -> None:
+async def _send(
+    session: aiohttp.ClientSession, url: str, body: bytes, due: float, measured: Measured, heard: Heard | None
+) -> None:
     try:
-        async with session.post(url, data=body, headers={"Content-Type": "application/json"}) as response:
+        async with session.post(url, data=body) as response:
             raw = await response.read()
             latency_ms = (time.perf_counter() - due) * 1000
     except TimeoutError:
@@ -107,3 +120,5 @@ async def _send(session: aiohttp.ClientSession, url: str, body: bytes, due: floa
     measured.served_from[answer["served_from"]] += 1
     if answer["degraded_reason"] not in NOT_DEGRADED:
         measured.degraded[answer["degraded_reason"]] += 1
+    if heard is not None:
+        heard(answer)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.running_platform import Platform, until
+from tests.e2e.running_platform import Platform
+from tests.running_shop import until
 
 
 @pytest.fixture(scope="module")

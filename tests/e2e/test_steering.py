@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.running_platform import Platform, until
+from tests.e2e.running_platform import Platform
+from tests.running_shop import until
 
 SHOPPER = "wilma"
 PAGE = {"page": "home"}

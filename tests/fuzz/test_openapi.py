@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.running_platform import Platform, until
+from tests.e2e.running_platform import Platform
+from tests.running_shop import until
 
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "0"))
 SEED = os.environ.get("FUZZ_SEED", "20260314")

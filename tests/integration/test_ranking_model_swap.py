@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +10,11 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from shared.features.registry import schema_hash
-from shared.models.bundle import ENCODER, ITEM_TABLE, MANIFEST, TABLES, version_of, write_bundle
 from shared.service.settings import Settings
 from tests.asgi_client import Answer, call
+from tests.damaged_bundles import DAMAGES, of_other_features
 from tests.integration.ranking_support import Shop, open_shop, rank, served_version, serving, until, until_serves
-from tests.tiny_bundle import publish_tiny, tiny_contents
+from tests.tiny_bundle import publish_tiny
 from tests.unit.ranking.requests import Did, request
 
 ASKED = request(Did("wine-fine-0"), Did("coffee-fine-1", 5))
@@ -67,40 +65,7 @@ async def test_swaps_back_and_forth_fail_no_request_and_never_mix_versions(shop:
     assert last["items"] == first["items"]
 
 
-def flip_a_byte(folder: Path) -> None:
-    path = folder / TABLES
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def cut_short(folder: Path) -> None:
-    path = folder / ITEM_TABLE
-    path.write_bytes(path.read_bytes()[:-8])
-
-
-def lose_a_file(folder: Path) -> None:
-    (folder / ENCODER).unlink()
-
-
-def lose_the_manifest(folder: Path) -> None:
-    (folder / MANIFEST).unlink()
-
-
-def put_a_pickle_beside(folder: Path) -> None:
-    (folder / "model.pkl").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
-
-
-@pytest.mark.parametrize(
-    ("damage", "reason"),
-    [
-        (flip_a_byte, "corrupt"),
-        (cut_short, "corrupt"),
-        (lose_a_file, "missing"),
-        (lose_the_manifest, "missing"),
-        (put_a_pickle_beside, "foreign_file"),
-    ],
-)
+@pytest.mark.parametrize(("damage", "reason"), DAMAGES)
 async def test_damaged_bundle_is_refused_and_the_old_model_serves_on(
     shop: Shop, damage: Callable[[Path], None], reason: str
 ) -> None:
@@ -118,12 +83,7 @@ async def test_damaged_bundle_is_refused_and_the_old_model_serves_on(
 
 
 async def test_bundle_of_other_feature_definitions_is_refused(shop: Shop, tmp_path: Path) -> None:
-    good = publish_tiny(shop.bundles)
-    foreign = write_bundle(tiny_contents(1), tmp_path / "foreign")
-    manifest = (tmp_path / "foreign" / MANIFEST).read_text().replace(schema_hash(), "0" * 64)
-    (tmp_path / "foreign" / MANIFEST).write_text(manifest)
-    foreign = version_of(tmp_path / "foreign")
-    shutil.move(tmp_path / "foreign", shop.bundles / foreign)
+    good, foreign = publish_tiny(shop.bundles), of_other_features(shop.bundles, tmp_path)
     shop.point_at(good)
     async with serving(shop.settings) as app:
         await until_serves(app, good)

@@ -21,8 +21,9 @@ from deploy.grafana.panels import INTERVAL
 from deploy.grafana.render import Prometheus, draw
 from deploy.prometheus.build import as_yaml, rule_files
 from deploy.prometheus.slos import Burn, promise_groups
-from tests.e2e.running_platform import Platform, until
+from tests.e2e.running_platform import Platform
 from tests.monitoring.prometheus_server import PrometheusServer
+from tests.running_shop import until
 
 # In a test an hour is twenty seconds.
 SHORT_BURNS = (Burn("16s", "8s", 14.4, "page", 5), Burn("24s", "12s", 6, "page", 5))

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local.addresses import TOKEN_SETTING, read_addresses
-from tests.e2e.running_platform import Platform, until
+from tests.e2e.running_platform import Platform
+from tests.running_shop import until
 
 GIVEN_KEY = "given-key-d41d8cd98f00b204"
 WRONG_KEY = "wrong-key-98f00b204e980099"

@@ -1,9 +1,7 @@
 """The bundle: what is written is what is read, and everything else is refused with its reason."""
 
-import hashlib
 import json
 import pickle
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +22,7 @@ from shared.models.bundle import (
     load_bundle,
     write_bundle,
 )
-from shared.models.tables import Transitions
+from tests.damaged_bundles import Canary, reorder_the_vocabulary, sign_again, write_one_row_short
 from tests.tiny_bundle import fusion, tiny_contents
 
 
@@ -87,16 +85,6 @@ def test_a_bundle_of_an_older_format_is_refused_and_both_formats_are_named(folde
     assert refusal(folder) == "manifest"
 
 
-class Canary:
-    """A pickle that leaves a file behind when it is opened."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
-        return Path.touch, (self.path,)
-
-
 def test_a_pickle_is_refused_and_never_opened(folder: Path, tmp_path: Path) -> None:
     nest = tmp_path / "canary"
     (folder / "weights.pkl").write_bytes(pickle.dumps(Canary(nest)))
@@ -104,14 +92,6 @@ def test_a_pickle_is_refused_and_never_opened(folder: Path, tmp_path: Path) -> N
     (folder / "weights.pkl").rename(folder / ITEM_TABLE)
     assert refusal(folder) == "corrupt"
     assert not nest.exists()
-
-
-def sign_again(folder: Path, name: str) -> None:
-    """Let the manifest say that a changed file is right, as whoever made the bundle could."""
-    content = (folder / name).read_bytes()
-    manifest = json.loads((folder / MANIFEST).read_bytes())
-    manifest["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
-    (folder / MANIFEST).write_text(json.dumps(manifest))
 
 
 def test_numbers_that_are_none_are_refused_although_their_hash_is_right(folder: Path) -> None:
@@ -123,18 +103,13 @@ def test_numbers_that_are_none_are_refused_although_their_hash_is_right(folder: 
 
 
 def test_a_table_of_another_number_of_items_is_refused_and_named(tmp_path: Path) -> None:
-    contents = tiny_contents()
-    short = Transitions(contents.markov.neighbour_VK[1:], contents.markov.weight_VK[1:], contents.markov.vote_S)
-    write_bundle(replace(contents, markov=short), tmp_path / "bundle")
+    write_one_row_short(tmp_path / "bundle")
     with pytest.raises(BundleError, match="markov has 59 rows for 60 items"):
         load_bundle(tmp_path / "bundle", schema_hash())
 
 
 def test_another_order_of_the_vocabulary_is_refused_although_its_hash_is_right(folder: Path) -> None:
-    vocabulary = json.loads((folder / "vocabulary.json").read_bytes())
-    vocabulary["item_ids"].reverse()
-    (folder / "vocabulary.json").write_text(json.dumps(vocabulary))
-    sign_again(folder, "vocabulary.json")
+    reorder_the_vocabulary(folder)
     assert refusal(folder) == "vocabulary"
 
 

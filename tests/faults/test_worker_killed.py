@@ -1,4 +1,4 @@
-"""The worker is killed with SIGKILL in mid batch, twenty times: nothing is lost, nothing is doubled."""
+"""F7: the worker is killed with SIGKILL in mid batch, twenty times: nothing is lost, nothing is doubled."""
 
 import functools
 import random
@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+import pytest
 from sqlalchemy import Engine, text
 
 from services.feature.user_state import UserStates
@@ -33,8 +34,15 @@ FAR_AHEAD_MS = 2**50
 SHOPPERS = [f"u:{number}" for number in range(25)]
 
 
+@pytest.mark.case("F7")
+@pytest.mark.quick
 async def test_killed_twenty_times_every_accepted_event_is_stored_once_and_online_equals_a_recount(
-    engine: Engine, database_url: str, stream_url: str, cache_url: str, unused_port: Callable[[], int]
+    engine: Engine,
+    database_url: str,
+    stream_url: str,
+    cache_url: str,
+    unused_port: Callable[[], int],
+    held: Callable[[str], None],
 ) -> None:
     stores = Stores(database_url, stream_url, cache_url)
     chance = random.Random(7)
@@ -62,7 +70,6 @@ async def test_killed_twenty_times_every_accepted_event_is_stored_once_and_onlin
         with worker_process(stores, unused_port()):
             await_drained(stores)
 
-        print(f"\nkilled, by (side of the commit, batch unfinished): {dict(ends)}")
         assert ends["before", True] + ends["after", True] >= KILLS / 4, "too few of the kills met a batch"
         assert stored_ids(engine) == sorted(accepted)
         assert len(accepted) == KILLS * EVENTS_PER_KILL
@@ -70,6 +77,8 @@ async def test_killed_twenty_times_every_accepted_event_is_stored_once_and_onlin
         found = await read_all(states)
         await assert_online_equals_recount(stores, engine, complete=set(SHOPPERS))
     assert sum(state.features["browse_count"] for state in found) == len(accepted)
+    unfinished = ends["before", True] + ends["after", True]
+    held(f"{len(accepted):,} acknowledged, {len(accepted):,} stored, {KILLS} kills, {unfinished} in mid batch")
 
 
 def is_committed(engine: Engine, kill: int) -> bool:
