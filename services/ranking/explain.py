@@ -3,7 +3,8 @@
 Called by   services/ranking/routes.py
 How         the list is made as for POST /rank, then the item is looked for; where re-ranking left it out, the list is
             made again without one wish after the other, and the first that brings the item back is the reason
-Parts       contributions of the linear fusion, so they sum to the score by construction
+Parts       contributions of the linear fusion, so they sum to the score by construction; Shapley values of the
+            ranker's chances of a click and of a purchase (score_tasks.py), so they sum to its logits
 Errors      UnknownItemError; those of rank.py
 Dimensions  C candidates, F columns of the fusion, P parts
 """
@@ -18,6 +19,7 @@ from services.ranking.rank import Ranker, Workings, take
 from services.ranking.reasons import PART_NAMES, part_columns, reasons_for
 from services.ranking.rerank.business_rules import BusinessRules
 from services.ranking.rerank.rerank import Offer, Wishes, rerank
+from services.ranking.score_tasks import chances_at, chances_of, contributions_at
 from services.ranking.sentences import WHY, in_language
 from services.ranking.serving_model import ServingModel
 from services.ranking.similar import UnknownItemError
@@ -52,12 +54,12 @@ def explain(ranker: Ranker, model: ServingModel, request: ExplainRankRequest) ->
         raise UnknownItemError
     done = ranker.work(model, request, ranker.merchandising(), Stopwatch())
     item = _item(done, row)
-    score = float(recommender.score(done.offer.scored, item)[0])
+    scored = done.offer.scored
+    score = float(recommender.score(scored, item)[0])
     found = _find(done, request, row, score)
     parts, features = _parts(recommender, done, item)
     reasons = [
-        in_language(reason, catalogue, row, request.language)
-        for reason in reasons_for(recommender, done.offer.scored, item)[0]
+        in_language(reason, catalogue, row, request.language) for reason in reasons_for(recommender, scored, item)[0]
     ]
     candidates = len(done.choice.candidates.row_C)
     words = {"rank": found.rank, "score_rank": found.score_rank, "candidates": candidates}
@@ -74,6 +76,8 @@ def explain(ranker: Ranker, model: ServingModel, request: ExplainRankRequest) ->
         score=score,
         parts=parts,
         features=features,
+        **chances_at(chances_of(recommender, scored, item), 0),
+        contributions=contributions_at(recommender, scored, item, 0),
         sources=item.sources_of(0),
         reasons=reasons,
         flags=list(found.flags),

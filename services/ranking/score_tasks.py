@@ -1,16 +1,17 @@
 """The chances of a click and of a purchase, as re-ranking and the reply want them.
 
-Called by   services/ranking/rank.py, where an objective or the reply asks for them
+Called by   services/ranking/rank.py, where an objective or the reply asks for them; services/ranking/explain.py
 Out         Chances of every candidate if it stood at the top; None without a ranker, or where the shop's log has no
             clicks to learn from
 Parts       exact Shapley values of feature groups (shared/models/multitask_shapley.py)
 Cost        about 1.5 ms of CPU for 300 candidates (docs/benchmarks/ctr.md): paid only when asked for
 """
 
-from typing import Any
-
 from services.ranking.rerank.objective import Chances
+from shared.contracts.recommendation import Contribution
 from shared.models.recommender import Candidates, Recommender, Scored
+
+BASE = "base"
 
 
 def chances_of(recommender: Recommender, scored: Scored, candidates: Candidates) -> Chances | None:
@@ -23,15 +24,19 @@ def chances_of(recommender: Recommender, scored: Scored, candidates: Candidates)
 
 def contributions_at(
     recommender: Recommender, scored: Scored, candidates: Candidates, place: int
-) -> list[dict[str, Any]] | None:
-    """Return what each group of features adds to the logit of each chance of one candidate; None without a ranker."""
-    if recommender.ranker is None:
+) -> list[Contribution] | None:
+    """Return what each group of features adds to the logit of each chance of one candidate; None without chances."""
+    ranker = recommender.ranker
+    if ranker is None or "click" not in ranker.tasks:
         return None
-    found = recommender.ranker.explain(scored, candidates, place)
-    return [
-        {"chance": f"p_{task}", "base": one.base, "parts": dict(one.parts), "logit": one.logit}
-        for task, one in found.items()
-    ]
+    explained = ranker.explain(scored, candidates, place)
+    found = []
+    for chance, task in (("p_click", "click"), ("p_purchase", "purchase")):
+        if task in explained:
+            parts = sorted(explained[task].parts.items(), key=lambda part: -abs(part[1]))
+            named = [(BASE, explained[task].base), *parts]
+            found += [Contribution(chance=chance, feature=feature, value=value) for feature, value in named]
+    return found
 
 
 def chances_at(chances: Chances | None, place: int) -> dict[str, float]:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from shared.contracts.identifiers import Identifier
 from shared.contracts.internal import RankRequest
-from shared.contracts.recommendation import DegradedReason, ModelName, Reason, RecommendRequest
+from shared.contracts.recommendation import Contribution, DegradedReason, ModelName, Reason, RecommendRequest
 from shared.contracts.strict import PublicModel
 
 Language = Literal["en", "zh"]
@@ -76,6 +76,11 @@ class ExplainReply(PublicModel):
     score: float = Field(description="the fused score: the sum of the parts")
     parts: list[ScorePart] = Field(description="every part, the largest first; they sum to the score")
     features: list[FeaturePart] = Field(description="the ten columns that weigh most, either way")
+    p_click: float | None = Field(default=None, description="if it stood at the top; null without a ranker of clicks")
+    p_purchase: float | None = None
+    contributions: list[Contribution] | None = Field(
+        default=None, description="exact Shapley values of groups of features, the weightiest of each chance first"
+    )
     sources: list[str] = Field(description="the sources that proposed the item")
     reasons: list[Reason]
     flags: list[str] = []

@@ -7,7 +7,7 @@ Events      a shopper's events travel packed, oldest first, ordered by (time, ev
 
 from typing import Any
 
-from shared.contracts.recommendation import Context, Counts, ModelName, Objective, Reason, ReturnShape
+from shared.contracts.recommendation import Context, Contribution, Counts, ModelName, Objective, Reason, ReturnShape
 from shared.contracts.strict import InternalModel
 
 WINDOW_SIZE = 512
@@ -82,8 +82,8 @@ class RankedItem(InternalModel):
     p_click: float | None = None
     p_purchase: float | None = None
     """chances if the item stands at the top; None unless asked for, and where nothing taught them"""
-    contributions: list[dict[str, Any]] | None = None
-    """for each chance what each group of features adds to its logit; with return.explain = shap"""
+    contributions: list[Contribution] | None = None
+    """with return.explain = shap"""
     sources: list[str] = []
     reasons: list[Reason] = []
     flags: list[str] = []

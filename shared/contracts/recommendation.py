@@ -164,6 +164,14 @@ class Reason(PublicModel):
     because_item_id: str | int | None = None
 
 
+class Contribution(PublicModel):
+    """What one group of features adds to the logit of one chance; all of a chance sum to its logit."""
+
+    chance: Literal["p_click", "p_purchase"]
+    feature: str = Field(description="a group of features; `base`: the logit of a typical item for a typical shopper")
+    value: float
+
+
 class Recommendation(PublicModel):
     """One place in a list."""
 
@@ -177,7 +185,7 @@ class Recommendation(PublicModel):
     p_purchase: float | None = None
     sources: list[str] | None = None
     reasons: list[Reason] | None = None
-    contributions: list[dict[str, Any]] | None = None
+    contributions: list[Contribution] | None = None
     flags: list[str] | None = None
     item: dict[str, Any] | None = None
 

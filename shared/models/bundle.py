@@ -19,7 +19,7 @@ import safetensors.numpy
 
 from shared.features.events import FloatArray
 from shared.models.fusion import Fusion
-from shared.models.golden import golden_answers, same_answers
+from shared.models.golden import first_difference, golden_answers
 from shared.models.multitask_scorer import RankerPart
 from shared.models.quantised_table import packed_rows, unpacked_rows
 from shared.models.retrieval_index import ForeignIndexError, RetrievalIndex, open_index
@@ -202,8 +202,9 @@ def _verified(folder: Path, schema_hash: str, version: str | None) -> Bundle:
         raise BundleError("vocabulary", "vocabulary.json is not the one the manifest names")
     _check_values(contents)
     session = _open(contents.encoder, ENCODER)
-    if not same_answers(contents.golden, golden_answers(contents, session)):
-        raise BundleError("golden", f"{GOLDEN}: the model does not answer as it did when it was made")
+    differs = first_difference(contents.golden, golden_answers(contents, session))
+    if differs is not None:
+        raise BundleError("golden", f"{GOLDEN}: {differs} does not answer as it did when the model was made")
     return Bundle(found, contents, session)
 
 

@@ -1,92 +1,34 @@
 """The pipeline's step: a shop that logs its lists gets a ranker in its bundle; one with receipts is told why not."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from services.ranking.score_tasks import chances_of, contributions_at
+from services.ranking.explain import explain
+from services.ranking.metrics import RankingMetrics
+from services.ranking.rank import Ranker
+from services.ranking.score_tasks import chances_of
+from services.ranking.serving_model import BundleLoader, ServingModel
 from services.training.assemble import in_memory
-from services.training.config import FusionConfig, TrainingConfig
 from services.training.examples.queries import QueryMaker, find_questions
 from services.training.examples.shop import open_shop
-from services.training.examples.source import ShopFiles
-from services.training.multitask.config import MultitaskConfig
 from services.training.pipeline import Pipeline, TrainedModel
-from services.training.sequence.config import SequenceConfig
-from services.training.simulation.config import SimulationConfig
 from services.training.simulation.log import SimulatedLog
-from services.training.simulation.simulate import simulate
 from shared.contracts.events import EVENT_TYPE_CODES, EventType
+from shared.contracts.explanation import ExplainRankRequest
+from shared.contracts.internal import RankRequest, UserState
+from shared.contracts.recommendation import Contribution, ReturnShape
 from shared.features.registry import schema_hash
-from shared.models.bundle import RANKER, BundleError, load_bundle, write_bundle
-from shared.models.encoder import EncoderConfig
-from shared.models.multitask_layers import RankerShape
+from shared.features.shopper_events import shopper_events
+from shared.models.bundle import GOLDEN, RANKER, BundleError, load_bundle, write_bundle
+from shared.models.bundle_store import put_bundle
 from shared.models.recommender import Recommender
-
-UTC = ZoneInfo("UTC")
-SHAPE = RankerShape(embedding=4, width=16, cross=8, experts=2, expert=16, tower=8, dropout=0.2)
-CONFIG = TrainingConfig(
-    name="lists",
-    min_item_events=2,
-    content_dim=8,
-    threads=1,
-    test_questions=50,
-    sequence=SequenceConfig(
-        EncoderConfig(dim=16, blocks=1, heads=2, max_length=16, dropout=0.1), suit=False, epochs=1, threads=1
-    ),
-    fusion=FusionConfig(questions=100, per_source=20),
-    multitask=MultitaskConfig(shape=SHAPE, epochs=3, batch=512, learning_rate=1e-2, averaging=0.9, lists=700),
-)
-
-
-class Shown:
-    """The simulated shop as files, with the impressions of its lists or without."""
-
-    def __init__(self, log: SimulatedLog, impressions: bool, only: EventType | None = None) -> None:
-        self._log, self._impressions, self._only = log, impressions, only
-
-    def read(self) -> ShopFiles:
-        """Return events, products and profiles."""
-        files, log = self._log.shop_files(), self._log
-        events = files.events
-        if self._only is not None:
-            events = events.filter(pa.array(log.events.type_E == EVENT_TYPE_CODES[self._only]))
-        if self._impressions:
-            events = pa.concat_tables([events, impressions(log, events.schema)])
-        return ShopFiles(events, files.items, files.profiles)
-
-
-def impressions(log: SimulatedLog, schema: pa.Schema) -> pa.Table:
-    shown = log.impressions
-    size = len(shown)
-    columns = {
-        "user_key": [f"u:sim-u{user}" for user in shown.user_N],
-        "event_id": [f"shown-{place}" for place in range(size)],
-        "item_id": [f"sim-i{item}" for item in shown.item_N],
-        "type": np.full(size, EVENT_TYPE_CODES[EventType.IMPRESSION]),
-        "at_ms": shown.shown_at_ms_N,
-        "price": np.full(size, np.nan, np.float32),
-        "quantity": np.ones(size, np.float32),
-        "value": [None] * size,
-        "context": ["{}"] * size,
-    }
-    return pa.table({name: pa.array(columns[name]).cast(schema.field(name).type) for name in schema.names})
-
-
-@pytest.fixture(scope="module")
-def log() -> SimulatedLog:
-    return simulate(SimulationConfig(num_users=200, num_items=60, days=21, sessions_per_user=9.0))
-
-
-@pytest.fixture(scope="module")
-def trained(log: SimulatedLog) -> TrainedModel:
-    model = Pipeline(Shown(log, impressions=True), UTC, CONFIG, lambda *_: None).run()
-    assert model is not None
-    return model
+from shared.service.metrics import ServiceMetrics
+from tests.unit.models.test_bundle import sign_again
+from tests.unit.training.multitask.shown_lists import CONFIG, UTC, Shown
 
 
 def test_lists_in_the_log_make_a_ranker_that_orders_later_clicks_better_than_chance(trained: TrainedModel):
@@ -123,11 +65,12 @@ def test_the_bundle_carries_the_ranker_and_answers_alike(trained: TrainedModel, 
 
 
 def test_a_ranker_that_cannot_be_opened_is_refused_by_the_name_of_its_file(trained: TrainedModel, tmp_path: Path):
-    ranker = trained.contents.ranker
-    assert ranker is not None
-    write_bundle(replace(trained.contents, ranker=replace(ranker, model=b"no model")), tmp_path / "bundle")
-    with pytest.raises(BundleError, match=RANKER):
+    write_bundle(trained.contents, tmp_path / "bundle")
+    (tmp_path / "bundle" / RANKER).write_bytes(b"no model")
+    sign_again(tmp_path / "bundle", RANKER)
+    with pytest.raises(BundleError, match=RANKER) as refused:
         load_bundle(tmp_path / "bundle", schema_hash())
+    assert refused.value.reason == "corrupt"
 
 
 def test_a_log_of_purchases_alone_trains_no_ranker_and_says_why(log: SimulatedLog, tmp_path: Path):
@@ -143,16 +86,83 @@ def test_a_log_of_purchases_alone_trains_no_ranker_and_says_why(log: SimulatedLo
     assert load_bundle(tmp_path / "bundle", schema_hash()).contents.ranker is None
 
 
-def test_contributions_of_a_served_candidate_add_up_to_its_calibrated_chance(trained: TrainedModel, log: SimulatedLog):
-    shop = open_shop(Shown(log, impressions=False).read())
-    recommender = Recommender(in_memory(trained.contents), shop.catalogue)
-    question = find_questions(shop.log, 0, shop.log.last_ms, 40, 7)[-1]
-    scored = recommender.start(QueryMaker(shop.log, shop.catalogue, shop.profiles, UTC).query(question))
-    candidates = recommender.retrieve(scored, 20)
-    chances = recommender.chances(scored, candidates)
-    for place in (0, 5):
-        parts = contributions_at(recommender, scored, candidates, place)
-        assert parts is not None
-        for entry in parts:
-            p = float(chances[entry["chance"].removeprefix("p_")][place])
-            assert entry["base"] + sum(entry["parts"].values()) == pytest.approx(np.log(p / (1 - p)), abs=1e-3)
+def test_a_ranker_that_gives_other_numbers_than_at_publication_is_refused_by_name(
+    trained: TrainedModel, tmp_path: Path
+):
+    write_bundle(trained.contents, tmp_path / "bundle")
+    golden = tmp_path / "bundle" / GOLDEN
+    answers = json.loads(golden.read_bytes())
+    assert {answer["source"] for answer in answers} >= {"ranker", "item_cf"}
+    answers[-1]["scores"][-1] += 0.05
+    golden.write_text(json.dumps(answers))
+    sign_again(tmp_path / "bundle", GOLDEN)
+    with pytest.raises(BundleError, match="ranker does not answer as it did") as refused:
+        load_bundle(tmp_path / "bundle", schema_hash())
+    assert refused.value.reason == "golden"
+
+
+def test_a_ranker_without_golden_answers_is_refused(trained: TrainedModel, tmp_path: Path):
+    write_bundle(replace(trained.contents, ranker=None), tmp_path / "without")
+    write_bundle(trained.contents, tmp_path / "bundle")
+    (tmp_path / "bundle" / GOLDEN).write_bytes((tmp_path / "without" / GOLDEN).read_bytes())
+    sign_again(tmp_path / "bundle", GOLDEN)
+    with pytest.raises(BundleError, match="ranker does not answer"):
+        load_bundle(tmp_path / "bundle", schema_hash())
+
+
+@pytest.fixture
+def serving(trained: TrainedModel, log: SimulatedLog, tmp_path: Path) -> ServingModel:
+    version = write_bundle(trained.contents, tmp_path / "bundle")
+    put_bundle(tmp_path / "bundle", str(tmp_path / "store"), version)
+    catalogue = open_shop(Shown(log, impressions=False).read()).catalogue
+    return BundleLoader(str(tmp_path / "store"), tmp_path, schema_hash(), lambda: catalogue).load(version)
+
+
+def asked_by_a_visitor_of_yesterday(log: SimulatedLog) -> RankRequest:
+    as_of_ms = int(log.events.at_ms_E[-1]) + 86_400_000
+    lines = [(f"sim-i{item}", as_of_ms - 86_400_000, EVENT_TYPE_CODES[EventType.VIEW], None, 1.0) for item in (3, 7)]
+    state = UserState(user_key="u:1", version="1", as_of_ms=as_of_ms, events=shopper_events(lines).packed())
+    return RankRequest(
+        state=state,
+        as_of_ms=as_of_ms,
+        num_items=5,
+        scenario="home",
+        return_=ReturnShape(explain="shap", scores=True),
+    )
+
+
+def sums_by_chance(contributions: list[Contribution] | None) -> dict[str, float]:
+    sums: dict[str, float] = {}
+    for part in contributions or []:
+        sums[part.chance] = sums.get(part.chance, 0.0) + part.value
+    return sums
+
+
+def log_odds(p_click: float | None, p_purchase: float | None) -> dict[str, float]:
+    assert p_click is not None
+    assert p_purchase is not None
+    return {name: float(np.log(p / (1 - p))) for name, p in (("p_click", p_click), ("p_purchase", p_purchase))}
+
+
+def test_contributions_of_listed_items_add_up_to_their_chances(serving: ServingModel, log: SimulatedLog):
+    ranker = Ranker(UTC, RankingMetrics(ServiceMetrics("ranking")))
+    reply = ranker.rank(serving, asked_by_a_visitor_of_yesterday(log))
+    assert len(reply.items) == 5
+    for item in reply.items:
+        sums = sums_by_chance(item.contributions)
+        assert sums == pytest.approx(log_odds(item.p_click, item.p_purchase), abs=1e-3)
+
+
+def test_explanations_of_shown_and_hidden_items_add_up_to_their_chances(serving: ServingModel, log: SimulatedLog):
+    ranker = Ranker(UTC, RankingMetrics(ServiceMetrics("ranking")))
+    request = asked_by_a_visitor_of_yesterday(log)
+    shown = ranker.rank(serving, request).items[0]
+    for item_id, wishes in ((str(shown.item_id), {}), ("sim-i7", {"exclude": ["sim-i7"]})):
+        found = explain(ranker, serving, ExplainRankRequest(**request.model_dump() | wishes, item_id=item_id))
+        assert sums_by_chance(found.contributions) == pytest.approx(log_odds(found.p_click, found.p_purchase), abs=1e-3)
+        features = [part.feature for part in found.contributions or [] if part.chance == "p_purchase"]
+        assert features[0] == "base"
+        assert {"history", "product", "likeness"} <= set(features)
+        assert found.p_click is not None
+        if item_id == str(shown.item_id):
+            assert found.p_click == pytest.approx(shown.p_click, rel=1e-4)
