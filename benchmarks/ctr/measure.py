@@ -8,7 +8,7 @@ Time        CPU seconds of this process: other load on the machine does not coun
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from benchmarks.ctr.configurations import tried_on
 from benchmarks.ctr.data import CtrData, Slice
+from benchmarks.ctr.fidelity import fidelity
 from benchmarks.ctr.metrics import measures
 from benchmarks.ctr.models import Fitted, logistic, multitask, single_task, trees
 from services.training.multitask.calibrate import fit_calibration
@@ -43,6 +44,7 @@ class Measured:
     rows: list[dict[str, Any]]
     chances_NT: npt.NDArray[np.float64]
     serving: dict[str, Any] | None = None
+    fidelity: dict[str, Any] | None = None
 
 
 def measure(data: CtrData, name: str) -> Measured:
@@ -53,8 +55,12 @@ def measure(data: CtrData, name: str) -> Measured:
     raw_NT = fitted.predict(test.examples.rows)
     chances_NT = method.apply(raw_NT.astype(np.float32)).astype(np.float64)
     extra = {"fit_cpu_s": round(fitted.cpu_s, 1), "chosen": dict(fitted.chosen)}
-    serving = None if fitted.ranker is None else serving_cost(fitted, data)
-    return Measured(rows_of(data, name, chances_NT, extra), chances_NT, serving)
+    found = Measured(rows_of(data, name, chances_NT, extra), chances_NT)
+    if fitted.ranker is None:
+        return found
+    model = export_ranker(fitted.ranker.model)
+    session = RankerSession(model)
+    return replace(found, serving=serving_cost(session, len(model), data), fidelity=fidelity(session.chances, data))
 
 
 def oracle(data: CtrData) -> Measured | None:
@@ -94,12 +100,8 @@ def oracle_share(test: Slice, task: int, auc: float) -> float | None:
     return (auc - 0.5) / (best - 0.5)
 
 
-def serving_cost(fitted: Fitted, data: CtrData) -> dict[str, Any]:
+def serving_cost(session: RankerSession, size: int, data: CtrData) -> dict[str, Any]:
     """Return what one request of CANDIDATES candidates costs in ONNX Runtime on one core."""
-    if fitted.ranker is None:
-        raise ValueError("only the ranker is served")
-    model = export_ranker(fitted.ranker.model)
-    session = RankerSession(model)
     rows, _ = data.slices["test"].examples.rows.of_requests(np.zeros(1, np.int32))
     wide = rows.at(np.resize(np.arange(len(rows), dtype=np.int32), CANDIDATES))
     for _ in range(20):
@@ -112,5 +114,5 @@ def serving_cost(fitted: Fitted, data: CtrData) -> dict[str, Any]:
         "candidates": CANDIDATES,
         "events": rows.history_type_RL.shape[1],
         "cpu_ms": round(cpu_ms, 3),
-        "bytes": len(model),
+        "bytes": size,
     }

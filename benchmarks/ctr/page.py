@@ -109,6 +109,8 @@ def section(values: dict[str, Any]) -> str:
             f"{serving['candidates']} candidates with {serving['events']} events cost {serving['cpu_ms']:.2f} ms of "
             f"CPU in ONNX Runtime on one core; the model has {serving['bytes'] / 1e6:.2f} MB."
         )
+    if values.get("fidelity"):
+        parts += explanations(values["fidelity"])
     parts += [
         f"Chosen, `{row['model']}`: {choice(row)}."
         for row in values["rows"]
@@ -147,6 +149,21 @@ def decile_table(values: dict[str, Any]) -> str:
     ]
     head = ["predicted / observed", *(str(place) for place in range(1, 11))]
     return "By tenths of the ranker's chances, lowest first:\n\n" + grid(head, lines)
+
+
+def explanations(found: dict[str, Any]) -> list[str]:
+    """Return what masking the weightiest groups does to the logit, against groups at random."""
+    words = (
+        f"Explanations: exact Shapley values of {len(found['groups'])} groups of features; one item costs "
+        f"{found['cpu_ms_an_item']:.1f} ms of CPU. How far the logit moves when {found['masked']} groups "
+        f"are masked, mean over {found['examples']} test candidates:"
+    )
+    head = ("task", "the weightiest", "at random", "the weightiest moved it more")
+    lines = [
+        [row["task"], f"{row['largest']:.3f}", f"{row['random']:.3f}", f"{row['largest_moved_more']:.0%}"]
+        for row in found["rows"]
+    ]
+    return [words, grid(head, lines)]
 
 
 def choice(row: dict[str, Any]) -> str:

@@ -31,7 +31,7 @@ class ResultFile:
         self.values = described(data)
         known = json.loads(self.path.read_text()) if self.path.exists() else {}
         if known.get("test_hash") == self.values["test_hash"]:
-            self.values |= {key: known[key] for key in ("rows", "gains", "serving")}
+            self.values |= {key: known.get(key) for key in ("rows", "gains", "serving", "fidelity")}
 
     def put(self, name: str, measured: Measured) -> None:
         """Write a model's rows, and what the ranker gains on it."""
@@ -40,7 +40,7 @@ class ResultFile:
         self.values["rows"] += [row | taken for row in measured.rows]
         self.values["rows"].sort(key=lambda row: (self._task(row), [*MODELS, ORACLE].index(row["model"])))
         if measured.serving is not None:
-            self.values["serving"] = measured.serving
+            self.values |= {"serving": measured.serving, "fidelity": measured.fidelity}
         self._chances.mkdir(parents=True, exist_ok=True)
         np.save(self._kept(name), measured.chances_NT)
         self._compare()
@@ -98,4 +98,5 @@ def described(data: CtrData) -> dict[str, Any]:
         "rows": [],
         "gains": [],
         "serving": None,
+        "fidelity": None,
     }

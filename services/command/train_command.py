@@ -102,12 +102,19 @@ def _show(outcome: "RunOutcome") -> None:
     """Print the evaluation and the verdict."""
     from rich.console import Console
 
+    from services.training.report_store import report_folder
+    from shared.service.settings import Settings
+
     console = Console()
     evaluation = outcome.model.evaluation
     for name, title in TABLES.items():
         console.print(_table(evaluation[name] if name else evaluation, title))
     published = outcome.published
     console.print(f"Model [bold]{published.version}[/bold]. {published.verdict.summary}", highlight=False)
+    if outcome.model.pictures:
+        folder = report_folder(Settings.load().bundle_url, published.version)
+        names = ", ".join(outcome.model.pictures)
+        console.print(f"What its chances depend on: {names} in {folder}", highlight=False, soft_wrap=True)
     if published.verdict.promoted and not published.announced:
         console.print("Redis cannot be reached: ranking will find the new model when it next looks.")
 

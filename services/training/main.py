@@ -58,7 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings,
         ready=lambda: recovery.waits_for,
         lifespan=lifespan,
-        routers=[make_router(Training(engine, launcher))],
+        routers=[make_router(Training(engine, launcher, settings.bundle_url))],
         metrics=metrics,
     )
 

@@ -9,8 +9,8 @@ Errors      TrainingError: the log holds too little to learn from, the encoder d
 """
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from services.training.fusion.examples import collect_examples
 from services.training.fusion.fit import fit_fusion
 from services.training.gate import Rival, Verdict, judge
 from services.training.large_catalogue import with_index
-from services.training.multitask.step import Past, fit_multitask
+from services.training.multitask.step import FittedPart, Past, fit_multitask, untrained
 from services.training.progress import Report, StepProgress, quiet, under
 from services.training.sequence.distributed import Team
 from services.training.sequence.export import export_encoder
@@ -55,6 +55,8 @@ class TrainedModel:
     contents: BundleContents
     evaluation: dict[str, Any]
     verdict: Verdict
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
+    """of the training report, PNG by name"""
 
 
 @dataclass(frozen=True)
@@ -97,15 +99,16 @@ class Pipeline:
         tables = self.fit_tables(shop, train, self.report)
         contents = self.assemble(shop, train, fitted.model, tables, content, self.report)
         contents, fusion_report = self.fit_fusion(contents, shop, maker, split)
-        contents, ranker_report = self.fit_multitask(contents, shop, maker, split)
+        ranker = self.fit_multitask(contents, shop, maker, split)
+        contents = replace(contents, ranker=ranker.part)
         questions = self.questions(shop, split.test_from_ms, split.end_ms, self.config.test_questions)
         evaluation = self.evaluate(contents, shop, maker, questions)
         verdict = judge(evaluation, self.ask_rival(maker, questions, split), self.config.promotion)
         if self.config.refit:
             contents = self.refit(contents, shop, split, train, fitted.model, content)
         contents = with_index(contents, maker, questions, self.threads)
-        metrics = self.describe(shop, train, fitted, fusion_report, evaluation) | {"ranker": ranker_report}
-        return TrainedModel(with_metrics(contents, metrics), evaluation, verdict)
+        metrics = self.describe(shop, train, fitted, fusion_report, evaluation) | {"ranker": ranker.report}
+        return TrainedModel(with_metrics(contents, metrics), evaluation, verdict, ranker.pictures)
 
     def read(self) -> Shop:
         """Read and clean the log."""
@@ -194,15 +197,12 @@ class Pipeline:
         contents = replace(contents, fusion=fusion, stranger_fusion=stranger_fusion)
         return contents, {"known": vars(fit), "stranger": vars(stranger_fit)}
 
-    def fit_multitask(
-        self, contents: BundleContents, shop: Shop, maker: QueryMaker, split: TimeSplit
-    ) -> tuple[BundleContents, dict[str, Any]]:
+    def fit_multitask(self, contents: BundleContents, shop: Shop, maker: QueryMaker, split: TimeSplit) -> FittedPart:
         """Train the ranker of clicks and purchases on the lists of the validation period, where the log has any."""
         if self.config.multitask is None:
-            return contents, {"trained": False, "reason": "not asked for"}
+            return untrained("not asked for")
         past = Past(Recommender(in_memory(contents), shop.catalogue), maker, split)
-        fitted = fit_multitask(past, self.config.multitask, self.report)
-        return replace(contents, ranker=fitted.part), fitted.report
+        return fit_multitask(past, self.config.multitask, self.report)
 
     def evaluate(
         self, contents: BundleContents, shop: Shop, maker: QueryMaker, questions: Sequence[Question]

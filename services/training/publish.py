@@ -1,8 +1,9 @@
 """Publish a trained model: files first, registry row second, pointer last; so that nothing is ever half published.
 
 Called by   services/training/run.py
-Steps       write the bundle to a work folder → put it into the store under its version → register it with the gate's
-            verdict → if promoted: move the pointer, but only from the version this run was compared with → announce
+Steps       write the bundle to a work folder → put it into the store under its version, the report's pictures beside it
+            → register it with the gate's verdict → if promoted: move the pointer, but only from the version this run
+            was compared with → announce
 Twice       the version is a hash of the contents: publishing an equal model again finds everything in place
 Errors      OSError of the store, sqlalchemy.exc.DBAPIError of the registry. An announcement that fails is no error:
             ranking also polls the pointer
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from services.training.gate import Verdict
 from services.training.pipeline import TrainedModel
+from services.training.report_store import put_pictures
 from shared.models.bundle import MANIFEST, write_bundle
 from shared.models.bundle_store import put_bundle
 from shared.storage.redis.clients import STORE_ERRORS
@@ -52,6 +54,7 @@ def publish(model: TrainedModel, store: ModelStore, expected: str | None) -> Pub
         bundle = Path(folder) / "bundle"
         version = write_bundle(model.contents, bundle)
         put_bundle(bundle, store.store_url, version)
+        put_pictures(store.store_url, version, model.pictures)
         manifest = json.loads((bundle / MANIFEST).read_bytes())
         shutil.rmtree(bundle)
     entry = ModelVersion(

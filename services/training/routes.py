@@ -1,7 +1,7 @@
-"""Training over HTTP: POST /runs, GET /runs, GET /runs/{run_id}, GET /models.
+"""Training over HTTP: POST /runs, GET /runs, GET /runs/{run_id}, its report's pictures, GET /models.
 
 Called by   operators, the `aisle` command, schedulers
-Errors      409 a run is going on, 422 a wrong wish, 404 no such run, 503 while Postgres is away
+Errors      409 a run is going on, 422 a wrong wish, 404 no such run or picture, 503 while Postgres or the store is away
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from services.training.errors import RunActiveError
 from services.training.launcher import RunLauncher
+from services.training.report_store import read_picture
 from services.training.run_request import RunAccepted, RunRequest
 from shared.contracts.problems import ProblemCode
 from shared.service.bodies import KIB, json_reply, model_reply, parse_body, read_body, require_json
@@ -33,6 +34,8 @@ class Training:
 
     engine: Engine
     launcher: RunLauncher
+    store_url: str
+    """where bundles and their reports are"""
 
 
 def make_router(training: Training) -> APIRouter:
@@ -58,6 +61,13 @@ def make_router(training: Training) -> APIRouter:
         if found is None:
             raise not_found("run")
         return json_reply(_run(found))
+
+    @router.get("/runs/{run_id}/report/{picture}", summary="A picture of the run's report, PNG")
+    async def picture(run_id: str, picture: str) -> Response:
+        found = await _query(lambda: _read_run(training.engine, run_id))
+        if found is None or found.version is None or picture not in _pictures(found):
+            raise not_found("picture")
+        return Response(await _read_picture(training.store_url, found.version, picture), media_type="image/png")
 
     @router.get("/models", summary="The model that serves, and the newest others")
     async def models() -> Response:
@@ -90,6 +100,21 @@ async def _while_storage_is_up(work: Awaitable[Answer]) -> Answer:
         return await work
     except STORAGE_DOWN_ERRORS:
         raise unavailable("the database cannot be reached") from None
+
+
+def _pictures(run: TrainingRun) -> list[str]:
+    """Return the names of a run's pictures; none without a ranker."""
+    importance = run.metrics.get("ranker", {}).get("importance", {})
+    return [str(name) for name in importance.get("pictures", [])]
+
+
+async def _read_picture(store_url: str, version: str, name: str) -> bytes:
+    try:
+        return await asyncio.to_thread(read_picture, store_url, version, name)
+    except FileNotFoundError:
+        raise not_found("picture") from None
+    except OSError:
+        raise unavailable("the bundle store cannot be read") from None
 
 
 def _read_run(engine: Engine, run_id: str) -> TrainingRun | None:

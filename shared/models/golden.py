@@ -81,7 +81,8 @@ def golden_rows(fields: RankerFields, typical: Typical, number: int) -> RankerRo
 def _around(typical_F: FloatArray, rows: int, number: int) -> FloatArray:
     """Return [rows, F]: each number between nothing and twice what is typical."""
     place_XF = np.arange(rows)[:, None] * 7 + np.arange(len(typical_F)) + number
-    return (typical_F * (1 + np.sin(place_XF)) + 0.1 * np.cos(place_XF)).astype(np.float32)
+    number_XF: FloatArray = (typical_F * (1 + np.sin(place_XF)) + 0.1 * np.cos(place_XF)).astype(np.float32)
+    return number_XF
 
 
 def _spread(fields: Sequence[CategoryField], rows: int, number: int) -> IntArray:

@@ -1,6 +1,7 @@
 """Why a chance is what it is: exact Shapley values of groups of features, in logits.
 
-Called by   shared/models/multitask_scorer.py (return.explain = "shap"), services/training/multitask (report)
+Called by   shared/models/multitask_scorer.py (return.explain = "shap", importance in the training report),
+            benchmarks/ctr/fidelity.py
 Method      baseline Shapley (Shapley 1953; Sundararajan and Najmi 2020): a group that is left out has its typical
             value: the mean of its numbers, unknown categories, no history. With G groups all 2^G coalitions are asked,
             so nothing is sampled: base + sum of the parts = logit of the chance, up to rounding
@@ -126,6 +127,13 @@ def explain(
         Contributions(float(logit_ST[0, task]), dict(zip(groups.names, part_GT[:, task].tolist(), strict=True)))
         for task in range(logit_ST.shape[1])
     ]
+
+
+def without(rows: RankerRows, typical: Typical, groups: Groups, left_out: Sequence[str]) -> RankerRows:
+    """Return the ONE candidate of the rows with some groups taken to be typical."""
+    there = {name: name not in left_out for name in groups.names}
+    items = _items(rows, typical, groups, np.array([[there[name] for name in groups.item]], np.bool_))
+    return replace(items, **_request(rows, typical, groups, there))
 
 
 def coalitions(size: int) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -127,6 +127,32 @@ def test_a_model_that_is_not_promoted_is_registered_but_does_not_serve(engine: E
         assert get_version(connection, published.version) is not None
 
 
+async def test_pictures_of_a_run_are_read_over_http_and_nothing_else_of_the_store_is(
+    engine: Engine, database_url: str, tmp_path: Path
+) -> None:
+    model = model_of()
+    metrics = {"ranker": {"importance": {"pictures": ["importance-bars.png", "gone.png"]}}}
+    contents = replace(model.contents, facts=replace(model.contents.facts, metrics=metrics))
+    model = replace(model, contents=contents, pictures={"importance-bars.png": b"\x89PNG"})
+    version = publish(model, store_of(engine, tmp_path, []), None).version
+    record = RunRecord(engine, "drawn", epochs=1)
+    with engine.begin() as connection:
+        create_run(connection, "drawn", {})
+        create_run(connection, "waits", {})
+    record.succeed(version, "done", metrics)
+    app = create_app(Settings(home=tmp_path, database_url=database_url, bundle_url=str(tmp_path / "bundles")))
+    found = await call(app, "GET", "/runs/drawn/report/importance-bars.png")
+    assert (found.status, found.body) == (200, b"\x89PNG")
+    for path in (
+        "drawn/report/gone.png",
+        "drawn/report/manifest.json",
+        "waits/report/importance-bars.png",
+        "no/report/x",
+    ):
+        assert (await call(app, "GET", f"/runs/{path}")).status == 404
+    assert (await call(app, "GET", f"/runs/drawn/report/..%2F..%2F{version}%2Fmanifest.json")).status == 404
+
+
 def test_nothing_is_registered_when_the_files_cannot_be_put(engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "bundles").write_text("a file where the folder should be")
     with pytest.raises(OSError, match=r".*"):

@@ -37,6 +37,8 @@ class MultitaskConfig:
     """share of the candidates without any step that training reads; the intercept is corrected for the others"""
     lists: int = 20_000
     """most lists that the pipeline's step reads of a period"""
+    explained: int = 200
+    """candidates of later lists whose Shapley parts make the report's importance; 20 to 40 ms each"""
     calibration: Literal["platt", "isotonic"] = "platt"
     seed: int = 7
     threads: int = 0

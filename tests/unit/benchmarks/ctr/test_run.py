@@ -44,9 +44,8 @@ def pairs(data: object) -> tuple[list, list]:
 def test_a_run_writes_rows_gains_and_a_page_with_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(command, "open_data", data_set)
     monkeypatch.setattr(measuring, "tried_on", lambda size: (QUICK, replace(QUICK, learning_rate=1e-2)))
-    monkeypatch.setattr(
-        measuring, "serving_cost", lambda fitted, data: {"candidates": 300, "events": 4, "cpu_ms": 1.0, "bytes": 9}
-    )
+    cost = {"candidates": 300, "events": 4, "cpu_ms": 1.0, "bytes": 9}
+    monkeypatch.setattr(measuring, "serving_cost", lambda session, size, data: cost)
     page = tmp_path / "docs" / "ctr.md"
     assert command.main(["small", "--models", "logistic", "multitask"], tmp_path, page) == 0
     values = json.loads((tmp_path / "small.json").read_text())
@@ -59,6 +58,10 @@ def test_a_run_writes_rows_gains_and_a_page_with_the_same_numbers(tmp_path: Path
     oracle = [row for row in values["rows"] if row["model"] == "oracle"]
     assert [row["oracle_share"] for row in oracle] == [1.0, 1.0]
     assert {gain["against"] for gain in values["gains"]} == {"logistic"}
+    assert values["fidelity"]["examples"] == 200
+    for row in values["fidelity"]["rows"]:
+        assert row["largest"] > row["random"]
+        assert f"{row['largest']:.3f} | {row['random']:.3f}" in page.read_text()
     assert (tmp_path / "docs" / "ctr-small.png").stat().st_size > 1000
     before = page.read_bytes()
     write_page(tmp_path, page)

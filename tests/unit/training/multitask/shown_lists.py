@@ -29,7 +29,9 @@ CONFIG = TrainingConfig(
         EncoderConfig(dim=16, blocks=1, heads=2, max_length=16, dropout=0.1), suit=False, epochs=1, threads=1
     ),
     fusion=FusionConfig(questions=100, per_source=20),
-    multitask=MultitaskConfig(shape=SHAPE, epochs=3, batch=512, learning_rate=1e-2, averaging=0.9, lists=700),
+    multitask=MultitaskConfig(
+        shape=SHAPE, epochs=3, batch=512, learning_rate=1e-2, averaging=0.9, lists=700, explained=30
+    ),
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 from services.training.multitask.fit import FittedRanker, predict
 from shared.models.multitask_calibration import logit
 from shared.models.multitask_inputs import RankerRows
-from shared.models.multitask_shapley import Groups, Typical, coalitions, explain, item_group, shapley
+from shared.models.multitask_shapley import Groups, Typical, coalitions, explain, item_group, shapley, without
 from tests.unit.training.multitask.small_shop import FIELDS, small_shop
 
 EXAMPLES = 200
@@ -48,7 +48,7 @@ def test_parts_add_up_to_the_logit_of_the_prediction(fitted: FittedRanker):
 def test_leaving_out_the_three_largest_parts_moves_the_score_more_than_any_three(fitted: FittedRanker):
     rng = np.random.default_rng(2)
     rows = small_shop(EXAMPLES, 9).examples.rows
-    typical, names = Typical.of(rows), Groups.of(FIELDS).names
+    typical, groups = Typical.of(rows), Groups.of(FIELDS)
     moved: dict[str, list[float]] = {"largest": [], "random": []}
     for place in range(0, EXAMPLES * 6, 6):
         row = one(rows, place)
@@ -56,26 +56,10 @@ def test_leaving_out_the_three_largest_parts_moves_the_score_more_than_any_three
         # Parts that pull in opposite directions undo each other: those count that speak for what was predicted.
         direction = np.sign(found.logit - found.base)
         largest = sorted(found.parts, key=lambda name: -found.parts[name] * direction)[:3]
-        for kind, left_out in (("largest", largest), ("random", rng.choice(names, 3, replace=False).tolist())):
-            without = logit(predict(fitted.model, masked(row, typical, left_out)))[0, 0]
-            moved[kind].append(abs(found.logit - float(without)))
+        for kind, left_out in (("largest", largest), ("random", rng.choice(groups.names, 3, replace=False).tolist())):
+            masked = logit(predict(fitted.model, without(row, typical, groups, left_out)))[0, 0]
+            moved[kind].append(abs(found.logit - float(masked)))
     assert np.mean(moved["largest"]) > 1.3 * np.mean(moved["random"])
-
-
-def masked(row: RankerRows, typical: Typical, left_out: list[str]) -> RankerRows:
-    groups = Groups.of(FIELDS)
-    kept = {name: name not in left_out for name in groups.names}
-    numbers = np.array([kept[group] for group in groups.item_numbers])
-    asked = np.array([kept[group] for group in groups.request_numbers])
-    return replace(
-        row,
-        request_number_RF=np.where(asked, row.request_number_RF, typical.request_number_F),
-        request_category_RG=row.request_category_RG * kept["moment"],
-        item_number_NF=np.where(numbers, row.item_number_NF, typical.item_number_F),
-        item_category_NG=row.item_category_NG * kept["product"],
-        history_category_RLH=row.history_category_RLH * kept["history"],
-        history_type_RL=row.history_type_RL * kept["history"],
-    )
 
 
 def test_the_columns_of_the_product_fall_into_groups_that_a_shop_understands():
