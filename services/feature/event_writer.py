@@ -29,6 +29,8 @@ CONFLICT = "event_id_conflict: another event is stored under this id"
 
 CountActs = Callable[[Sequence[StoredEvent]], None]
 """Hears of events that are new and visible; never raises (outcomes.py)."""
+ForgetClaims = Callable[[Sequence[str]], None]
+"""Deletes what the stream server remembers of event ids; may raise STORE_ERRORS, and the batch is stored again."""
 
 log = structlog.get_logger()
 
@@ -46,10 +48,13 @@ class _Batch:
 class EventWriter:
     """Writes events. Belongs to one thread."""
 
-    def __init__(self, store: EventStore, figures: StreamFigures, count_acts: CountActs) -> None:
+    def __init__(
+        self, store: EventStore, figures: StreamFigures, count_acts: CountActs, forget_claims: ForgetClaims
+    ) -> None:
         self._store = store
         self._figures = figures
         self._count_acts = count_acts
+        self._forget_claims = forget_claims
         self._waiting: list[_Batch] = []
         self._show_due_s = 0.0
 
@@ -65,6 +70,9 @@ class EventWriter:
         lines_of = [decode_events(entry.payload) for entry in entries]
         if entries:
             outcome = self._store.insert([line for lines in lines_of for line in lines])
+            if outcome.erased:
+                # A shop may name its events after its shoppers.
+                self._forget_claims([event.event_id for event in outcome.erased])
             self._figures.inserted.inc(len(outcome.new))
             self._figures.duplicates.inc(len(outcome.duplicates))
             self._figures.erased.inc(len(outcome.erased))

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from types import FrameType
 
 import structlog
@@ -32,6 +33,7 @@ from shared.service.settings import Settings
 from shared.storage.redis.clients import sync_client
 from shared.storage.redis.event_stream import event_reader
 from shared.storage.redis.impression_stream import impression_reader
+from shared.storage.redis.stream_erasure import forget_claims
 from shared.storage.redis.user_state import OnlineStateWriter
 from shared.storage.relational.engine import STORAGE_DOWN_ERRORS, make_engine
 from shared.storage.relational.schema_version import SchemaTooOldError, require_schema
@@ -66,7 +68,7 @@ def make_workers(settings: Settings, service: ServiceMetrics, closing: ExitStack
     return {
         "events": StreamWorker(
             event_reader(events, settings.namespace, settings.event_shards),
-            EventWriter(store, event_figures, outcomes.count_acts),
+            EventWriter(store, event_figures, outcomes.count_acts, partial(forget_claims, events, settings.namespace)),
             consumer,
             event_figures,
         ),

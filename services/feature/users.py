@@ -69,7 +69,7 @@ class WaitingEntries(Protocol):
         ...
 
     async def erase(self, user_keys: Sequence[str]) -> dict[str, int]:
-        """Delete every stream entry of shoppers; return how many, by stream."""
+        """Delete every stream entry of shoppers, and what is remembered of its events; return how many, by kind."""
         ...
 
     async def erase_claims(self, event_ids: Sequence[str]) -> int:
@@ -159,9 +159,9 @@ class Accounts:
             lists += await self._lists.erase(key)
         removed["redis.online_state"] = len(erased.user_keys)
         removed["redis.cached_lists"] = lists
-        for stream, entries in (await self._streams.erase(erased.user_keys)).items():
-            removed[f"redis.{stream}"] = entries
-        removed["redis.event_claims"] = await self._streams.erase_claims(erased.claimed_event_ids)
+        for kind, number in (await self._streams.erase(erased.user_keys)).items():
+            removed[f"redis.{kind}"] = number
+        removed["redis.event_claims"] += await self._streams.erase_claims(erased.claimed_event_ids)
         return removed
 
     async def export(self, user_id: str) -> AsyncIterator[bytes]:

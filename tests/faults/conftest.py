@@ -77,9 +77,9 @@ def pytest_runtest_makereport(
     if mark is not None and (report.when == "call" or (report.failed and report.when == "setup")):
         error = "" if call.excinfo is None else f"{item.name}: {call.excinfo.exconly()}"
         record = item.config.stash.setdefault(RECORD, Record())
-        row = record.take(mark.args[0], report.outcome, item.stash.get(SAID, "") or error, call.duration)
-        if row is not None:
-            print(f"\n{row}")
+        line = record.take(mark.args[0], report.outcome, item.stash.get(SAID, "") or error, call.duration)
+        if line:
+            print(f"\n{line}")
     return report
 
 

@@ -24,10 +24,6 @@ class Row:
     said: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
-    def __str__(self) -> str:
-        """Return the line that the case ends with."""
-        return f"{self.case} {'held' if self.held else 'BROKEN'}: {'; '.join(self.said)}"
-
     def as_json(self, commit: str) -> dict[str, Any]:
         """Return the row of the result file."""
         said = "; ".join(self.said)[:MAX_SAID]
@@ -40,26 +36,27 @@ class Record:
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
 
-    def take(self, case: str, outcome: str, said: str, seconds: float) -> Row | None:
-        """Add one test to its case; a skipped one shows nothing."""
+    def take(self, case: str, outcome: str, said: str, seconds: float) -> str:
+        """Add one test to its case and return the line to say; a skipped one shows nothing."""
         if outcome == "skipped":
-            return None
+            return ""
         row = self.rows.setdefault(case, Row(case))
         row.held = row.held and outcome == "passed"
         row.seconds += seconds
-        if said:
-            row.said.append(" ".join(said.split())[:MAX_SAID])
-        return row
+        words = " ".join(said.split())[:MAX_SAID]
+        row.said += [words] if words else []
+        return f"{case} {_verdict(outcome == 'passed')}: {words}"
 
     def table(self) -> list[str]:
         """Return the closing table, as lines."""
         rows = sorted(self.rows.values(), key=lambda row: order_of(row.case))
-        lines = [
-            f"{row.case:5} {'held  ' if row.held else 'BROKEN'} {row.seconds:6.1f} s  {'; '.join(row.said)}"
-            for row in rows
-        ]
+        lines = [f"{row.case:4} {_verdict(row.held):6} {row.seconds:6.1f} s  {'; '.join(row.said)}" for row in rows]
         held, seconds = sum(row.held for row in rows), sum(row.seconds for row in rows)
         return [*lines, f"{held} of {len(rows)} cases held, {seconds:.0f} s"]
+
+
+def _verdict(held: bool) -> str:
+    return "held" if held else "BROKEN"
 
 
 def order_of(case: str) -> tuple[str, int]:

@@ -166,8 +166,19 @@ class FaultStack(RunningShop):
 
     def figures(self, name: str = "gateway", port: int | None = None) -> Figures:
         """Return what a process has counted until now."""
-        with self._opened(f"{_url(port or self.ports[name])}/metrics") as answer:
-            return Figures(answer.read().decode())
+        return Figures(self.page(name, port))
+
+    def page(self, name: str, port: int | None = None) -> str:
+        """Return what a process tells Prometheus."""
+        return self._read(f"{_url(port or self.ports[name])}/metrics")
+
+    def text(self, path: str) -> str:
+        """Return an answer of the gateway that is not one JSON document."""
+        return self._read(self.urls["gateway"] + path)
+
+    def _read(self, url: str) -> str:
+        with self._opened(url) as answer:
+            return answer.read().decode()
 
     def _opened(self, url: str) -> HTTPResponse:
         request = urllib.request.Request(url, headers=self.credentials)

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from benchmarks.serving.load import Heard, Measured, open_loop
+from deploy.local.ports import LOOPBACK
 from tests.faults.stack import DEADLINE_MS, FaultStack
 
 RATE = 25
@@ -41,10 +42,11 @@ class Traffic:
         body_of: Callable[[int], Any] | None = None,
         rate: float = RATE,
         heard: Heard | None = None,
+        port: int | None = None,
     ) -> None:
         run = next(_runs)
         self._arguments = (
-            f"{stack.urls['gateway']}/recommend",
+            f"http://{LOOPBACK}:{port or stack.ports['gateway']}/recommend",
             rate,
             seconds,
             body_of or (lambda number: personal(number, run)),
@@ -77,7 +79,7 @@ class Traffic:
     def in_time(self) -> str:
         """Assert that every request got a 200 with a list before the deadline; return that in words."""
         seen = self.seen
-        assert seen.errors == {}
+        assert seen.errors == {}, seen.errors
         slowest_ms = max(seen.latency_ms)
         assert slowest_ms <= LATE_MS, f"{sum(ms > LATE_MS for ms in seen.latency_ms)} late, {slowest_ms:.0f} ms"
         return f"{len(seen.latency_ms)} asked, {len(seen.latency_ms)} lists, slowest {slowest_ms:.0f} ms"

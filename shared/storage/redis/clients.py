@@ -7,10 +7,13 @@ Errors      STORE_ERRORS at the first use, not here. Nothing is tried again here
 """
 
 import asyncio
+from collections.abc import Iterable
 
 from redis import Redis
 from redis import asyncio as redis_asyncio
+from redis.asyncio.connection import AbstractConnection
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
@@ -36,9 +39,24 @@ def raise_if_cancelled() -> None:
         raise asyncio.CancelledError
 
 
+class _ClosedIsLost(AbstractConnection):
+    """Gives the loss of a connection its name, where uvloop has another for it.
+
+    When the server resets a connection between two steps of the loop, uvloop answers the next write with a RuntimeError
+    ("the handler is closed") and asyncio with none; redis-py knows only the OSError that follows from neither.
+    """
+
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
+        """Send, or raise ConnectionError."""
+        try:
+            await super().send_packed_command(command, check_health)
+        except RuntimeError as error:
+            raise RedisConnectionError("the connection was closed while it was written to") from error
+
+
 def async_client(url: str, timeout_s: float = 2.0, max_connections: int = 256) -> AsyncRedis:
     """Return a client for the event loop; a blocking read needs a timeout above its wait."""
-    return redis_asyncio.Redis.from_url(
+    client = redis_asyncio.Redis.from_url(
         url,
         socket_timeout=timeout_s,
         socket_connect_timeout=min(timeout_s, CONNECT_TIMEOUT_S),
@@ -46,6 +64,10 @@ def async_client(url: str, timeout_s: float = 2.0, max_connections: int = 256) -
         retry=redis_asyncio.retry.Retry(NoBackoff(), 0),
         protocol=PROTOCOL,
     )
+    pool = client.connection_pool
+    # Whichever of the three kinds the URL has chosen.
+    pool.connection_class = type("Connection", (_ClosedIsLost, pool.connection_class), {})
+    return client
 
 
 def sync_client(url: str, timeout_s: float = 5.0) -> SyncRedis:

@@ -129,7 +129,9 @@ class Ingest(RuleBasedStateMachine):
 
     def start_worker(self) -> None:
         figures = WorkerMetrics(ServiceMetrics("ingest")).of("events")
-        self.worker = StreamWorker(self.stream, EventWriter(self.database, figures, lambda _new: None), "me", figures)
+        self.worker = StreamWorker(
+            self.stream, EventWriter(self.database, figures, lambda _new: None, lambda _ids: None), "me", figures
+        )
 
     @rule(number=st.integers(0, 30), shopper=st.sampled_from(SHOPPERS), lines=st.integers(1, 3))
     def accept(self, number: int, shopper: str, lines: int) -> None:
