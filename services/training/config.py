@@ -49,6 +49,8 @@ class FusionConfig:
     per_source: int = 60
     """candidates of each source, as in services/ranking"""
     l2: float = 1e-2
+    least_gain: float = 0.002
+    """share of what all columns explain that a source must add, or the shop's lists are made without it"""
 
 
 @dataclass(frozen=True)

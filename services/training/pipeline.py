@@ -185,7 +185,7 @@ class Pipeline:
         questions = self.questions(shop, split.validation_from_ms, split.test_from_ms, config.questions)
         examples = collect_examples(recommender, maker.query, questions, config.per_source, self.report)
         progress = StepProgress("fusion: weights", 1, "fit", self.report)
-        fusion, fit = fit_fusion(examples, config.l2)
+        fusion, fit = fit_fusion(examples, config.l2, config.least_gain)
         progress.finish(f"loss {fit.loss:.3f} of {fit.loss_uniform:.3f}")
         report = under("strangers", self.report)
         try:
@@ -193,7 +193,7 @@ class Pipeline:
         except TooLittleDataError:
             # Nothing popular was ever bought: strangers get the weights that are there.
             return replace(contents, fusion=fusion, stranger_fusion=fusion), {"known": vars(fit)}
-        stranger_fusion, stranger_fit = fit_fusion(examples, config.l2)
+        stranger_fusion, stranger_fit = fit_fusion(examples, config.l2, config.least_gain)
         contents = replace(contents, fusion=fusion, stranger_fusion=stranger_fusion)
         return contents, {"known": vars(fit), "stranger": vars(stranger_fit)}
 

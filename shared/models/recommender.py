@@ -23,12 +23,23 @@ from shared.models.rows import RowMap
 from shared.models.sources.history import HISTORY_SOURCES, history_sources
 from shared.models.sources.neighbours import NeighbourSource, similar
 from shared.models.sources.popularity import PopularityScores, PopularitySource
-from shared.models.sources.scores import SourceScores
+from shared.models.sources.scores import EMPTY_SCORES, SourceScores
 from shared.models.sources.transitions import TransitionSource
 from shared.models.tensors import BoolArray, History, history_of
 
 FAVOURITE_CATEGORIES = 5
 SOURCES = (*HISTORY_SOURCES, "popularity", "content")
+
+
+def heard_sources(fusion: Fusion) -> frozenset[str]:
+    """Return the history sources that a fusion gives weight; all of them while no source has any, as before its fit.
+
+    The others would bring candidates that nothing speaks for: they are not asked, which is a good part of the time of
+    an answer. A shopper without a history gets nothing of any of them.
+    """
+    weighed = {name for name, weight in zip(fusion.feature_names, fusion.weight_F.tolist(), strict=True) if weight}
+    heard = frozenset(name for name in HISTORY_SOURCES if weighed & {*source_names((name,))})
+    return heard or frozenset(HISTORY_SOURCES)
 
 
 @dataclass(frozen=True)
@@ -53,8 +64,13 @@ class Scored:
 
     @cached_property
     def by_source(self) -> dict[str, SourceScores]:
-        """Return the scores of the sources that read the history."""
-        return {name: source.scores(self.history) for name, source in self._recommender.history_sources.items()}
+        """Return the scores of the sources that read the history; of one that the fusion does not hear, none."""
+        heard = self._recommender.heard
+        return {name: self.alone(name) if name in heard else EMPTY_SCORES for name in HISTORY_SOURCES}
+
+    def alone(self, source: str) -> SourceScores:
+        """Return the scores of one source that reads the history, heard or not."""
+        return self._recommender.history_sources[source].scores(self.history)
 
     @cached_property
     def wanted_D(self) -> FloatArray | None:
@@ -81,6 +97,7 @@ class Recommender:
         self.history_sources = history_sources(contents, bundle.session)
         rows_of_categories = {name: place + 1 for place, name in enumerate(contents.categories)}
         self.popularity = PopularitySource(contents.popularity, rows_of_categories)
+        self.heard = heard_sources(contents.fusion)
         self.fusion_names = (*source_names(HISTORY_SOURCES), "content", *self.features.names)
         self.ranker = None if contents.ranker is None else RankerScorer(self, contents.ranker)
 

@@ -198,7 +198,7 @@ async def test_one_event_file_gives_bit_identical_tensors_and_candidates_on_both
             assert same_bits(getattr(found_one, name), getattr(found_two, name)), f"{name} of {moment}"
         candidates += len(found_one.row_C)
         spoke += len(scored_one.history) > 0 and all(
-            len(scored_one.by_source[name].top(5, None)) > 0 for name in HISTORY_SOURCES
+            len(scored_one.alone(name).top(5, None)) > 0 for name in HISTORY_SOURCES
         )
     # Empty histories would be equal as well.
     assert spoke > 0.9 * len(asked)

@@ -64,7 +64,7 @@ class ListMaker:
 
     def all(self, scored: Scored) -> dict[str, ScoredItems]:
         """Return the fused list, one for each source, and the floor."""
-        lists = {name: self._from_scores(scored.by_source[name]) for name in HISTORY_SOURCES}
+        lists = {name: self._from_scores(scored.alone(name)) for name in HISTORY_SOURCES}
         likeness_N = self._recommender.content.likeness(scored.wanted_D, self._all_N)
         return {**self.main(scored), **lists, "content": ScoredItems(self._all_N, likeness_N)}
 

@@ -12,6 +12,7 @@ from shared.contracts.events import EventType
 from shared.contracts.internal import Profile, RankReply
 from shared.contracts.recommendation import Reason
 from shared.features.catalogue import Catalogue
+from shared.models.recommender import heard_sources
 from shared.models.sources.history import TRANSITION_SOURCES
 from tests.tiny_bundle import fusion
 from tests.tiny_shop import UNTIL
@@ -21,7 +22,7 @@ from tests.unit.ranking.requests import Did, request, state
 def weighted(model: ServingModel, **weights: float) -> ServingModel:
     """Return the model with a fusion that knows only these columns."""
     contents = replace(model.recommender.contents, fusion=fusion(weights), stranger_fusion=fusion(weights))
-    model.recommender.contents = contents
+    model.recommender.contents, model.recommender.heard = contents, heard_sources(contents.fusion)
     return model
 
 

@@ -79,3 +79,17 @@ def test_prior_is_made_for_any_column_and_is_free_where_it_knows_nothing() -> No
     assert prior.centre_F.tolist() == [0, 1, 0]
     assert prior.least_F.tolist() == [-np.inf, 0, -np.inf]
     assert prior.greatest_F.tolist() == [np.inf, np.inf, 0]
+
+
+def test_a_source_that_adds_next_to_nothing_gets_no_weight() -> None:
+    examples = examples_of(("item_cf", "markov", "repeat"), [1.5, 0.05, 1.0], 2000)
+    everything, _ = fit_fusion(examples, 1e-4)
+    worth_it, _ = fit_fusion(examples, 1e-4, least_gain=0.01)
+    assert everything.weight_F[1] > 0
+    assert worth_it.weight_F[1] == 0
+    assert worth_it.weight_F[[0, 2]] == pytest.approx(everything.weight_F[[0, 2]], rel=0.05)
+
+
+def test_a_feature_is_never_left_out_for_its_small_part() -> None:
+    fusion, _ = fit_fusion(examples_of(("item_cf", "log_price"), [1.5, 0.05], 2000), 1e-4, least_gain=0.01)
+    assert fusion.weight_F[1] != 0
