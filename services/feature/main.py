@@ -57,6 +57,8 @@ WORK_STATEMENT_MS = 60_000
 # Six threads of the event loop's executor on two cores, and two exports that keep theirs between chunks.
 WORK_CONNECTIONS = 8
 STORE_TIMEOUT_S = 2.0
+HELD_STATES = 1000
+"""of the shoppers who asked last: about 40 kB each of the longest"""
 FOLLOW_TIMEOUT_S = BLOCK_MS / 1000 + 2.0
 
 
@@ -113,7 +115,9 @@ def compose(settings: Settings, metrics: ServiceMetrics, closing: AsyncExitStack
     parity = ParityCheck(OnlineStateReader(cache, namespace), histories, figures.parity_checks)
     tombstones = Tombstones(stream, namespace)
     feature = Feature(
-        states=UserStates(OnlineStateReader(fast_cache, namespace), histories, lambda: live.catalogue, breaker),
+        states=UserStates(
+            OnlineStateReader(fast_cache, namespace, HELD_STATES), histories, lambda: live.catalogue, breaker
+        ),
         events=EventStore(engine, OnlineStateWriter(thread_cache, namespace)),
         catalogue=ShopCatalogue(engine, ChangeStream(stream, namespace)),
         accounts=Accounts(

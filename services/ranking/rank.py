@@ -103,7 +103,7 @@ class Ranker:
     ) -> Workings:
         """Return everything that leads to the list of a request."""
         recommender, wanted = model.recommender, parsed(request.filter)
-        shopper = shopper_of(request, recommender.catalogue)
+        shopper = shopper_of(request, model.windows)
         scored = recommender.start(self._query(request, shopper))
         _ = scored.by_source  # the sources score here, so that the stages can be told apart
         watch.lap("encode")

@@ -7,12 +7,14 @@ Errors      ModelRefusedError, with a reason for the metric: those of BundleErro
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from services.ranking.consumables import Consumables
+from services.ranking.shopper import StoredWindows
 from shared.contracts.recommendation import ModelName
 from shared.features.catalogue import Catalogue
 from shared.models.bundle import BundleError, BundleFacts, load_bundle
@@ -50,6 +52,11 @@ class ServingModel:
     def name(self) -> ModelName:
         """Return what every reply of this model says it is from."""
         return ModelName(name=self.facts.name, version=self.version)
+
+    @cached_property
+    def windows(self) -> StoredWindows:
+        """Return the shoppers' stored events over this model's catalogue."""
+        return StoredWindows(self.recommender.catalogue)
 
     @property
     def unknown_items(self) -> int:

@@ -11,11 +11,12 @@ Consent     without it (Profile.personalisation) the stored events and profile a
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from shared.contracts.events import EVENT_TYPE_CODES, EVENT_TYPES, EventType
-from shared.contracts.internal import Profile, RankRequest, UserState
+from shared.contracts.internal import EventColumns, Profile, RankRequest, UserState
 from shared.contracts.recommendation import Context
 from shared.features.catalogue import Catalogue, to_ms
 from shared.features.events import EMPTY_WINDOW, EventWindow, events_before
@@ -26,6 +27,8 @@ SAME_EVENT_MS = 30 * 60_000
 """an event of the session within this time of a stored one on the same item is the same event, reported twice"""
 SAME_CART_MS = 24 * 3_600_000
 """a product in the cart was put there within this time, or its event is lost"""
+WINDOWS_KEPT = 1000
+"""of up to WINDOW_SIZE events: about 40 kB each"""
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,36 @@ class RecentEvent:
     quantity: float = 1.0
 
 
-def shopper_of(request: RankRequest, catalogue: Catalogue) -> Shopper:
-    """Return the shopper of a request; MalformedEventsError when feature and ranking disagree about the form."""
+class StoredWindows:
+    """The windows of states over one catalogue; those that came lately are not unpacked again.
+
+    Between two events of a shopper every state holds the same events, and a page asks for several lists.
+    """
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self._window = lru_cache(maxsize=WINDOWS_KEPT)(self._unpacked)
+
+    def of(self, state: UserState | None) -> EventWindow:
+        """Return the stored events of a state; MalformedEventsError when feature and ranking disagree on the form."""
+        if state is None:
+            return EMPTY_WINDOW
+        # An item that the catalogue did not know may have come since: its length is part of what is asked.
+        return self._window(state.events.item_ids, state.events.records, len(self.catalogue))
+
+    def _unpacked(self, item_ids: str, records: str, _num_items: int) -> EventWindow:
+        window = unpacked(EventColumns.model_construct(item_ids=item_ids, records=records)).window(
+            self.catalogue.row_of
+        )
+        # A newer feature service may know event types that this process does not.
+        known_E = (window.type_E >= 0) & (window.type_E < len(EVENT_TYPES))
+        return window if known_E.all() else window.where(known_E)
+
+
+def shopper_of(request: RankRequest, windows: StoredWindows) -> Shopper:
+    """Return the shopper of a request; MalformedEventsError as of StoredWindows."""
     state = request.state if request.state and request.state.profile.personalisation else None
-    stored = _stored_window(state, catalogue)
+    stored, catalogue = windows.of(state), windows.catalogue
     recent = _recent_window(request.context, request.as_of_ms, catalogue)
     window = events_before(_merge(stored, _unreported(recent, stored)), request.as_of_ms)
     if state is not None and len(stored):
@@ -63,15 +92,6 @@ def shopper_of(request: RankRequest, catalogue: Catalogue) -> Shopper:
     else:
         user = user_features(window, catalogue, request.as_of_ms)
     return Shopper(window, user, state.profile if state else None)
-
-
-def _stored_window(state: UserState | None, catalogue: Catalogue) -> EventWindow:
-    if state is None:
-        return EMPTY_WINDOW
-    window = unpacked(state.events).window(catalogue.row_of)
-    # A newer feature service may know event types that this process does not.
-    known_E = (window.type_E >= 0) & (window.type_E < len(EVENT_TYPES))
-    return window if known_E.all() else window.where(known_E)
 
 
 def _recent_window(context: Context, as_of_ms: int, catalogue: Catalogue) -> EventWindow:

@@ -87,6 +87,34 @@ async def test_a_state_that_lost_any_key_is_no_state_and_events_do_not_start_hal
     assert state is None or (lost == "user-version" and state.events.item_id == ["item1", "item2"])
 
 
+async def test_a_held_state_is_given_again_until_an_event_a_forgetting_or_an_erasure_changes_its_version(
+    cache: AsyncRedis, cache_worker: SyncRedis
+) -> None:
+    states, writer = OnlineStateReader(cache, NAMESPACE, held_states=1), OnlineStateWriter(cache_worker, NAMESPACE)
+    for user_key in ("u:1", "u:2"):
+        assert await states.rebuild(user_key, await states.version(user_key), [past_event(1)], Profile())
+    first, again = await states.read("u:1"), await states.read("u:1")
+    assert first is not None
+    assert again is not None
+    assert again.events is first.events
+    writer.apply({"u:1": [past_event(2)]})
+    changed = await states.read("u:1")
+    assert changed is not None
+    assert changed.events.item_id == ["item1", "item2"]
+
+    other = await states.read("u:2")  # the one state that is held is now this one
+    back = await states.read("u:1")
+    assert other is not None
+    assert back is not None
+    assert back.events is not changed.events
+    await states.forget(["u:1"])
+    assert await states.read("u:1") is None
+    assert await states.rebuild("u:1", await states.version("u:1"), [past_event(3)], Profile())
+    assert await states.read("u:1") is not None
+    await states.erase("u:1")
+    assert await states.read("u:1") is None
+
+
 async def test_a_long_past_is_trimmed_to_its_newest_events(cache: AsyncRedis, cache_worker: SyncRedis) -> None:
     states, writer = OnlineStateReader(cache, NAMESPACE), OnlineStateWriter(cache_worker, NAMESPACE)
     events = [past_event(number) for number in range(1000)]

@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from services.feature.main import create_app
-from services.ranking.shopper import shopper_of
+from services.ranking.shopper import StoredWindows, shopper_of
 from services.training.assemble import in_memory
 from services.training.config import CollaborativeConfig, TrainingConfig
 from services.training.examples.postgres_source import PostgresSource
@@ -156,7 +156,7 @@ def serving_query(state: UserState, moment: Moment, catalogue: Catalogue) -> Que
     """Return what ranking makes of a request, after the request's way through JSON."""
     request = RankRequest(state=state, as_of_ms=moment.as_of_ms, num_items=10, scenario="home", context=moment.context)
     received = RankRequest.model_validate_json(request.model_dump_json(by_alias=True))
-    shopper = shopper_of(received, catalogue)
+    shopper = shopper_of(received, StoredWindows(catalogue))
     context = context_features(received.context, received.as_of_ms, ZONE)
     return Query(shopper.window, shopper.user, context, shopper.profile, received.as_of_ms)
 

@@ -6,13 +6,12 @@ Engine      ONNX Runtime on one thread; the item table stays outside the graph, 
 Large       where the bundle has an index, it finds the best items and only items that are asked for are scored
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import onnxruntime
 
 from shared.features.events import FloatArray
 from shared.models.retrieval_index import RetrievalIndex
+from shared.models.sources.encoded_histories import EncodedHistories
 from shared.models.sources.indexed import IndexedScores
 from shared.models.sources.scores import EMPTY_SCORES, DenseScores, SourceScores
 from shared.models.tensors import History, collate
@@ -21,34 +20,39 @@ PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 """the first is in the build of the image ranking-gpu only; what it cannot run goes to the second"""
 
 
-@dataclass(frozen=True)
 class SequenceSource:
     """Scores from the exported encoder."""
 
-    session: onnxruntime.InferenceSession
-    item_VD: FloatArray
-    max_length: int
-    name: str = "sequence"
-    index: RetrievalIndex | None = None
-    """None: every item is scored"""
+    name = "sequence"
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        item_VD: FloatArray,
+        max_length: int,
+        index: RetrievalIndex | None = None,
+    ) -> None:
+        """Without an index every item is scored."""
+        self._session, self._item_VD, self._max_length, self._index = session, item_VD, max_length, index
+        self._encoded = EncodedHistories(self.encode)
 
     def scores(self, history: History) -> SourceScores:
         """Return a score for every item, each when it is asked for where there is an index; none for no history."""
         if not len(history):
             return EMPTY_SCORES
-        state_D = self.encode([history])[0]
-        return DenseScores(self.item_VD @ state_D) if self.index is None else IndexedScores(self.index, state_D)
+        state_D = self._encoded.state(history.newest(self._max_length))
+        return DenseScores(self._item_VD @ state_D) if self._index is None else IndexedScores(self._index, state_D)
 
     def encode(self, histories: list[History]) -> FloatArray:
         """Return state_BD of each history; none may be empty."""
-        batch = collate(histories, self.max_length)
+        batch = collate(histories, self._max_length)
         feeds = {
-            "vector_BLD": self.item_VD[batch.code_BL],
+            "vector_BLD": self._item_VD[batch.code_BL],
             "type_BL": batch.type_BL,
             "age_s_BL": batch.age_s_BL,
             "mask_BL": batch.mask_BL,
         }
-        (state_BD,) = self.session.run(None, feeds)
+        (state_BD,) = self._session.run(None, feeds)
         return np.asarray(state_BD, np.float32)
 
 

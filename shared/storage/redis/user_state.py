@@ -7,10 +7,12 @@ Copy        Postgres is the truth. The worker commits there first and then chang
 Race        a rebuild reads Postgres under a version seen before and is written only if the version is still the same;
             the worker sets a new version with every event, so a rebuild never overwrites what it has not seen.
             A version is a random token: a counter would repeat after an eviction
+Held        a reader may keep the states it read last; while the stored version is theirs, the events are not sent again
 Errors      STORE_ERRORS of clients.py
 """
 
 import secrets
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +29,16 @@ MAX_EVENTS = WINDOW_SIZE + 64
 SENTINEL = b"\x00complete"
 ERASED_VERSION_TTL_S = 45
 """an erased shopper's last trace: it stops rebuilds under way, and is gone within the minute erasure promises"""
+
+# One round trip either way; five hundred members are not sent again to a process that holds them.
+# KEYS: events, profile, version. ARGV: the version that the caller holds the events of.
+# Returns version and profile, and the members unless they are held; nothing without version or profile.
+READ = """
+local version, profile = redis.call('GET', KEYS[3]), redis.call('GET', KEYS[2])
+if not version or not profile then return {} end
+if version == ARGV[1] then return {version, profile} end
+return {version, profile, redis.call('ZRANGE', KEYS[1], 0, -1)}
+"""
 
 # KEYS: version. ARGV: a new token. Returns the version, made if there was none.
 VERSION_OR_NEW = """
@@ -72,20 +84,40 @@ class OnlineState:
 class OnlineStateReader:
     """The event loop's side."""
 
-    def __init__(self, client: AsyncRedis, namespace: str) -> None:
+    def __init__(self, client: AsyncRedis, namespace: str, held_states: int = 0) -> None:
+        """With `held_states` > 0 as many states stay in memory, each trusted only under the version that is stored."""
         self._client = client
         self._keys = Keys(namespace)
+        self._held: OrderedDict[str, OnlineState] = OrderedDict()
+        self._held_states = held_states
 
     async def read(self, user_key: str) -> OnlineState | None:
         """Return the state in one round trip, None unless all of it is there."""
-        async with self._client.pipeline(transaction=False) as pipeline:
-            pipeline.zrange(self._keys.user_events(user_key), 0, -1)
-            pipeline.get(self._keys.user_profile(user_key))
-            pipeline.get(self._keys.user_version(user_key))
-            members, profile, version = await pipeline.execute()
-        if not members or members[0] != SENTINEL or profile is None or version is None:
+        held = self._held.pop(user_key, None)
+        found: Any = await self._client.eval(READ, 3, *self._state_keys(user_key), held.version if held else "")
+        if not found:
             return None
-        return OnlineState(version.decode(), unpack_members(members[1:]), Profile.model_validate_json(profile))
+        version, profile = found[0].decode(), Profile.model_validate_json(found[1])
+        if held is not None and len(found) == 2:
+            return self._hold(user_key, OnlineState(version, held.events, profile))
+        members = found[2]
+        if not members or members[0] != SENTINEL:
+            return None
+        return self._hold(user_key, OnlineState(version, unpack_members(members[1:]), profile))
+
+    def _hold(self, user_key: str, state: OnlineState) -> OnlineState:
+        """Keep a state until its version changes or enough others were read since."""
+        self._held[user_key] = state
+        if len(self._held) > self._held_states:
+            self._held.popitem(last=False)
+        return state
+
+    def _state_keys(self, user_key: str) -> tuple[str, str, str]:
+        return (
+            self._keys.user_events(user_key),
+            self._keys.user_profile(user_key),
+            self._keys.user_version(user_key),
+        )
 
     async def version(self, user_key: str) -> str:
         """Return the version to read Postgres under, before reading it."""
@@ -94,11 +126,7 @@ class OnlineStateReader:
 
     async def rebuild(self, user_key: str, version_seen: str, events: Sequence[HistoryEvent], profile: Profile) -> bool:
         """Write the state read from Postgres; False, and nothing written, if the shopper changed in the meantime."""
-        keys = (
-            self._keys.user_events(user_key),
-            self._keys.user_profile(user_key),
-            self._keys.user_version(user_key),
-        )
+        keys = self._state_keys(user_key)
         newest = sorted(events)[-MAX_EVENTS:]
         written: Any = await self._client.eval(
             REBUILD, len(keys), *keys, version_seen, profile.model_dump_json(), SENTINEL, *_scores_and_members(newest)

@@ -31,7 +31,7 @@ def test_a_bundle_with_an_index_loads_and_its_sequence_source_agrees_with_scorin
     loaded = load_bundle(tmp_path / "bundle", schema_hash()).contents
     session = open_session(loaded.encoder)
     exact = SequenceSource(session, loaded.item_VD, loaded.max_length)
-    by_index = replace(exact, index=loaded.index)
+    by_index = SequenceSource(session, loaded.item_VD, loaded.max_length, loaded.index)
     allowed_V = np.arange(len(loaded.item_ids)) % 3 > 0
     for history in golden_histories(len(loaded.item_ids)):
         for allowed in (None, allowed_V):
