@@ -207,6 +207,7 @@ async def test_export_then_erasure_leaves_no_trace_in_any_store(app: FastAPI, st
         "redis.online_state": 2,
         "redis.cached_lists": 1,
         "redis.event_stream": 1,
+        "redis.event_claims": 1,
         "redis.dead_letters": 1,
     }
     with engine.connect() as connection:

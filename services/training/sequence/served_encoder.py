@@ -10,6 +10,7 @@ Folded      the bias by distance is laid out once for M events and cut; the scal
 """
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +33,7 @@ class ServedEncoder(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.bias = ServedBias(encoder.bias)
-        *others, last = encoder.blocks
+        *others, last = cast(list[Block], list(encoder.blocks))
         self.whole_blocks = nn.ModuleList(WholeBlock(block) for block in others)
         self.newest_block = NewestBlock(last)
         self.register_buffer("place_MD", None if encoder.place is None else encoder.place.weight.detach().flip(0))

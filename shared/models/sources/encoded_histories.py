@@ -42,7 +42,8 @@ class EncodedHistories:
         history = History(
             np.frombuffer(code, np.int32), np.frombuffer(kind, np.int8), at_ms_L, int(at_ms_L[-1]) + gap_ms
         )
-        return self._encode([history])[0]
+        state_D: FloatArray = self._encode([history])[0]
+        return state_D
 
 
 def on_grid_ms(gap_ms: int) -> int:
