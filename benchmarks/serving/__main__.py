@@ -5,6 +5,7 @@ Out         benchmarks/results/serving.json and a table; exit code 1 when a pers
 Personal    every request carries coordinates never sent before, so no list can come from a cache
 Cached      the same few requests over and over, computed once before the clock starts
 Warm        the shoppers' online state is read into Redis before the clock starts, as in a shop that has been running
+First       shoppers whose state is in Redis, asked for once each: no process holds anything of them in memory yet
 Cold        none of it is there, as after the loss of the cache server: every answer rebuilds a state from Postgres
 """
 
@@ -74,14 +75,19 @@ def warm_up(settings: Settings, users: list[str]) -> None:
             reply.read()
 
 
+async def measure_once(settings: Settings, users: list[str], name: str) -> dict[str, Any]:
+    """Ask once for each shopper at RATE; return the row."""
+    draw = random.Random(4)
+    url = f"{settings.gateway_url}/recommend"
+    once = await open_loop(url, RATE, len(users) / RATE, lambda number: request_of(users[number], draw))
+    return once.row(f"aisle: {name}")
+
+
 async def measure_cold(settings: Settings, users: list[str]) -> dict[str, Any]:
     """Forget every shopper's online state, then ask once for each at RATE; return the row."""
     async with async_client(settings.redis_cache_url) as cache:
         await OnlineStateReader(cache, settings.namespace).forget(f"u:{user}" for user in users)
-    draw = random.Random(4)
-    url = f"{settings.gateway_url}/recommend"
-    cold = await open_loop(url, RATE, len(users) / RATE, lambda number: request_of(users[number], draw))
-    return cold.row("aisle: cold")
+    return await measure_once(settings, users, "cold")
 
 
 def cached_body(users: list[str]) -> Callable[[int], dict[str, Any]]:
@@ -202,9 +208,12 @@ def main() -> None:
     arguments.add_argument("--duration", type=float, default=30.0, help="seconds for each case")
     options = arguments.parse_args()
     settings = Settings.load()
-    users = random.Random(0).sample(known_users(settings.home), NUM_USERS)
-    warm_up(settings, users)
+    everyone = random.Random(0).sample(known_users(settings.home), 2 * NUM_USERS)
+    users, others = everyone[:NUM_USERS], everyone[NUM_USERS:]
+    # The others first: what feature holds in memory is then of the users alone.
+    warm_up(settings, others + users)
     product = asyncio.run(measure(f"{settings.gateway_url}/recommend", users, options.duration, "aisle"))
+    product.append(asyncio.run(measure_once(settings, others, "first request")))
     product.append(asyncio.run(measure_cold(settings, users)))
     memory = stack_memory_mb(settings.home)
     with floor(settings.redis_cache_url) as url:

@@ -29,6 +29,7 @@ CONNECTORS = frozenset(
         "deploy/grafana/render.py",
         "deploy/local/stack.py",
         "services/command/api_client.py",
+        "services/training/report_store.py",
         "shared/models/bundle_store.py",
         "shared/service/http_client.py",
     }
