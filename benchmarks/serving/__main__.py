@@ -21,16 +21,16 @@ import time
 import urllib.request
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import psutil
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.environment import ROOT, environment
 from benchmarks.serving.load import Measured, open_loop
-from deploy.local.state_file import StateFile
+from benchmarks.serving.waterfall import Waterfall, between, look, platform_processes
 from shared.contracts.access import TOKEN_HEADER
 from shared.service.settings import Settings
 from shared.storage.redis.clients import async_client
@@ -73,6 +73,14 @@ def warm_up(settings: Settings, users: list[str]) -> None:
         body = json.dumps({"user_key": f"u:{user}", "as_of_ms": int(time.time() * 1000)}).encode()
         with urllib.request.urlopen(urllib.request.Request(f"{settings.feature_url}/state", body, headers)) as reply:
             reply.read()
+
+
+def take_apart(settings: Settings, users: list[str], duration_s: float) -> Waterfall:
+    """Return where the time of personal answers goes, of a run of its own beside the one that is reported."""
+    before = look(settings)
+    personal = personal_body(users, seed=5)
+    client = asyncio.run(open_loop(f"{settings.gateway_url}/recommend", RATE, duration_s, personal))
+    return between(before, look(settings), client.row("")["mean_ms"])
 
 
 async def measure_once(settings: Settings, users: list[str], name: str) -> dict[str, Any]:
@@ -162,13 +170,8 @@ def wait_for(url: str, timeout_s: float = 20) -> None:
 
 def stack_memory_mb(home: Path) -> dict[str, float]:
     """Return the proportional memory (PSS) of the supervisor and every process under it, in MB, by name."""
-    record = StateFile(home).read()
-    if record is None:
-        raise SystemExit(f"nothing runs on {home}: run `make demo` first")
-    supervisor = psutil.Process(record.supervisor.pid)
     memory: dict[str, float] = {}
-    for process in (supervisor, *supervisor.children(recursive=True)):
-        name = Path(process.exe()).name if "python" not in process.exe() else process.cmdline()[-1]
+    for process, name in platform_processes(home).items():
         memory[name] = round(memory.get(name, 0) + process.memory_full_info().pss / 1e6, 1)
     memory["total"] = round(sum(memory.values()), 1)
     return memory
@@ -202,6 +205,16 @@ def show(rows: list[dict[str, Any]], relative: dict[str, float], memory: dict[st
     console.print(f"memory of the whole stack: {memory['total']:.0f} MB (proportional set size)")
 
 
+def show_waterfall(waterfall: Waterfall) -> None:
+    """Print the stages of a personal answer, each under the one it is part of, and the processor time."""
+    for title, values in (("Wall time", waterfall.stage_ms), ("Processor time", waterfall.cpu_ms)):
+        table = Table("of a personal answer", "mean ms", title=title)
+        for name, ms in values.items():
+            *outer, own = name.split(" / ")
+            table.add_row("  " * len(outer) + own, f"{ms:.2f}")
+        console.print(table)
+
+
 def main() -> None:
     """Measure, write the result file, and fail when the personal run was degraded."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -213,16 +226,19 @@ def main() -> None:
     # The others first: what feature holds in memory is then of the users alone.
     warm_up(settings, others + users)
     product = asyncio.run(measure(f"{settings.gateway_url}/recommend", users, options.duration, "aisle"))
+    waterfall = take_apart(settings, users, options.duration)
     product.append(asyncio.run(measure_once(settings, others, "first request")))
     product.append(asyncio.run(measure_cold(settings, users)))
     memory = stack_memory_mb(settings.home)
     with floor(settings.redis_cache_url) as url:
         base = asyncio.run(measure(f"{url}/recommend", users, options.duration, "floor"))
     relative = ratio(product, base)
-    result = {"rows": product, "floor": base, "ratio": relative, "memory_mb": memory, "environment": environment()}
+    figures = {"ratio": relative, "memory_mb": memory, "waterfall": asdict(waterfall)}
+    result = {"rows": product, "floor": base, **figures, "environment": environment()}
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
     show([*product, *base], relative, memory)
+    show_waterfall(waterfall)
     bad = sum(product[0]["degraded"].values()) + sum(product[0]["errors"].values())
     if bad > MAX_DEGRADED_SHARE * product[0]["requests"]:
         console.print(f"[red]failed: {bad} of {product[0]['requests']} personal answers were degraded or errors[/red]")
