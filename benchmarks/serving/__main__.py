@@ -168,6 +168,17 @@ def wait_for(url: str, timeout_s: float = 20) -> None:
     raise TimeoutError(f"{url} did not answer within {timeout_s} s")
 
 
+def wait_for_port(port: int, timeout_s: float = 10) -> None:
+    """Wait until somebody listens on a port of 127.0.0.1; TimeoutError names it."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise TimeoutError(f"nobody listened on port {port} within {timeout_s} s")
+
+
 def stack_memory_mb(home: Path) -> dict[str, float]:
     """Return the proportional memory (PSS) of the supervisor and every process under it, in MB, by name."""
     memory: dict[str, float] = {}

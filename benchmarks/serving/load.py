@@ -21,6 +21,7 @@ import orjson
 
 NOT_DEGRADED = {"none", "cold_start"}
 REQUEST_TIMEOUT_S = 5.0
+SHED = {429, 503}
 
 Heard = Callable[[dict[str, Any]], None]
 """Hears an answer's JSON, in the loop that sends: it has to be quick."""
@@ -36,6 +37,10 @@ class Measured:
     errors: Counter[str] = field(default_factory=Counter)
     degraded: Counter[str] = field(default_factory=Counter)
     served_from: Counter[str] = field(default_factory=Counter)
+    good_ms: list[float] = field(default_factory=list)
+    """of the answers that were lists, and no lesser ones"""
+    shed_ms: list[float] = field(default_factory=list)
+    """of the answers that said: too much, with a list from memory or the time to come again"""
 
     def row(self, case: str) -> dict[str, Any]:
         """Return the line of the result table."""
@@ -114,11 +119,17 @@ async def _send(
         return
     if response.status != 200:
         measured.errors[f"status_{response.status}"] += 1
+        if response.status in SHED and "retry-after" in response.headers:
+            measured.shed_ms.append(latency_ms)
         return
     measured.latency_ms.append(latency_ms)
     answer = orjson.loads(raw)
     measured.served_from[answer["served_from"]] += 1
-    if answer["degraded_reason"] not in NOT_DEGRADED:
+    if answer["degraded_reason"] in NOT_DEGRADED:
+        measured.good_ms.append(latency_ms)
+    else:
         measured.degraded[answer["degraded_reason"]] += 1
+        if answer["degraded_reason"] == "overload":
+            measured.shed_ms.append(latency_ms)
     if heard is not None:
         heard(answer)

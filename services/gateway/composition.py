@@ -37,6 +37,7 @@ from services.gateway.shown import FeaturesRead, Shown
 from services.gateway.similar import Similar
 from shared.contracts.access import ApiKeys
 from shared.contracts.merchandising import Merchandising
+from shared.resilience.adaptive_limit import AdaptiveLimit
 from shared.resilience.circuit_breaker import CircuitBreaker
 from shared.resilience.concurrency_limit import ConcurrencyLimit
 from shared.service.background import Job
@@ -44,6 +45,9 @@ from shared.service.clock import Clock
 from shared.service.metrics import ServiceMetrics
 from shared.service.settings import Settings
 
+GOOD_TIME = 0.25
+"""share of the deadline that a live list takes while there are not too many at once: less than feature's budget, so
+that fewer are begun before a state comes too late"""
 ADMIN_SLOTS = 32
 """calls to feature for the catalogue and users at once; apart from those of the live path"""
 
@@ -148,7 +152,8 @@ def _gateway(settings: Settings, outside: Outside, parts: _Shared) -> Gateway:
     ranking = RankingClient(outside.ranking, _dependency("ranking", settings.ranking_timeout_ms, slots, clock, metrics))
     admin = _dependency("feature_admin", TIMEOUT_MS, ADMIN_SLOTS, clock, metrics)
     memory = Fallback(parts.board, parts.changes, parts.hidden)
-    live = PersonalList(feature, ranking, ConcurrencyLimit(slots), parts.model, metrics)
+    in_good_time = AdaptiveLimit(slots, GOOD_TIME * settings.deadline_ms, clock.monotonic_s)
+    live = PersonalList(feature, ranking, in_good_time, parts.model, metrics)
     ttl_ms = settings.cache_ttl_s * 1000
     rungs = Rungs(parts.store, live, memory, parts.changes)
     zone = ZoneInfo(settings.timezone)

@@ -15,7 +15,8 @@ from services.gateway.metrics import GatewayMetrics
 from services.gateway.request_key import NormalRequest
 from services.gateway.serving_model import ServingModel
 from shared.contracts.recommendation import DegradedReason
-from shared.resilience.concurrency_limit import ConcurrencyLimit, SaturatedError
+from shared.resilience.adaptive_limit import AdaptiveLimit
+from shared.resilience.concurrency_limit import SaturatedError
 from shared.resilience.deadline import Deadline
 
 
@@ -76,7 +77,7 @@ class PersonalList:
         self,
         feature: FeatureClient,
         ranking: RankingClient,
-        limit: ConcurrencyLimit,
+        limit: AdaptiveLimit,
         model: ServingModel,
         metrics: GatewayMetrics,
     ) -> None:

@@ -1,0 +1,123 @@
+"""More than a shop can answer: its capacity, what is left of it under three times as much, and how soon all is well.
+
+Called by   benchmarks/overload/__main__.py (the demo), tests/faults/test_overload.py (F16)
+Capacity    good answers a second at the knee, while the generator sends the surplus to a constant endpoint
+Goodput     good answers a second when all of it goes to the shop; good: a list, no lesser one, before the deadline
+"""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks.environment import ROOT
+from benchmarks.serving.__main__ import free_port, wait_for_port
+from benchmarks.serving.load import Measured, open_loop
+
+SURGE = 3
+STEP_S = 4.0
+RATES = (25, 50, 75, 100, 125, 150, 200, 250, 300, 400)
+NORMAL_S = 30.0
+LOOK_S = 2.0
+
+BodyOf = Callable[[int], Any]
+
+
+@dataclass(frozen=True)
+class Target:
+    """The shop, as the generator asks it."""
+
+    url: str
+    body_of: BodyOf
+    headers: Mapping[str, str]
+    deadline_ms: float
+
+    async def ask(self, rate: float, seconds: float) -> Measured:
+        """Send so many requests a second."""
+        return await open_loop(self.url, rate, seconds, self.body_of, self.headers)
+
+    def good(self, seen: Measured) -> int:
+        """Return how many answers were lists, no lesser ones, in time."""
+        return sum(latency_ms <= self.deadline_ms for latency_ms in seen.good_ms)
+
+
+@dataclass(frozen=True)
+class Surge:
+    """What a shop did with more than it can do."""
+
+    knee: float
+    """the highest rate, in requests a second, at which nearly every answer was good"""
+    capacity_per_s: float
+    goodput_per_s: float
+    answers: dict[str, int]
+    shed_p50_ms: float | None
+    shed_p99_ms: float | None
+    normal_after_s: float
+
+    @property
+    def share(self) -> float:
+        """Return how much of the capacity was left."""
+        return self.goodput_per_s / self.capacity_per_s
+
+
+async def find_knee(target: Target) -> float:
+    """Raise the rate until an answer in a hundred is not good; return the last good rate."""
+    knee = 0.0
+    for rate in RATES:
+        seen = await target.ask(rate, STEP_S)
+        if target.good(seen) < 0.99 * rate * STEP_S:
+            break
+        knee = float(rate)
+    return knee
+
+
+async def surge(target: Target, seconds: float, knee: float | None = None) -> Surge:
+    """Find the knee unless it is known, measure the capacity there, and then send three times as much."""
+    knee = knee or await find_knee(target)
+    with constant_endpoint() as nothing:
+        beside = open_loop(nothing, (SURGE - 1) * knee, seconds, target.body_of)
+        alone, _ = await asyncio.gather(target.ask(knee, seconds), beside)
+    flooded = await target.ask(SURGE * knee, seconds)
+    normal_after_s = await seconds_until_normal(target, knee / 2)
+    # The last answers of a flood come after its end: they belong to the seconds in which they were asked for.
+    shed_ms = flooded.shed_ms
+    return Surge(
+        knee=knee,
+        capacity_per_s=round(target.good(alone) / seconds, 1),
+        goodput_per_s=round(target.good(flooded) / seconds, 1),
+        answers=dict(flooded.errors + flooded.degraded) | {"good": len(flooded.good_ms)},
+        shed_p50_ms=round(float(np.percentile(shed_ms, 50)), 1) if shed_ms else None,
+        shed_p99_ms=round(float(np.percentile(shed_ms, 99)), 1) if shed_ms else None,
+        normal_after_s=normal_after_s,
+    )
+
+
+async def seconds_until_normal(target: Target, rate: float) -> float:
+    """Ask at half the knee until nearly every answer is good again; return how long that took, at most NORMAL_S."""
+    begun_s = time.monotonic()
+    while time.monotonic() - begun_s < NORMAL_S:
+        asked_s = time.monotonic()
+        seen = await target.ask(rate, LOOK_S)
+        if target.good(seen) >= 0.99 * rate * LOOK_S:
+            return round(asked_s - begun_s, 1)
+    return NORMAL_S
+
+
+@contextmanager
+def constant_endpoint() -> Iterator[str]:
+    """Run the endpoint that costs nothing; yield its URL."""
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.overload.constant", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT)
+    try:
+        wait_for_port(port)
+        yield f"http://127.0.0.1:{port}/recommend"
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
