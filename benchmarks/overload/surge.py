@@ -1,6 +1,6 @@
 """More than a shop can answer: its capacity, what is left of it under three times as much, and how soon all is well.
 
-Called by   benchmarks/overload/__main__.py (the demo), tests/faults/test_overload.py (F16)
+Called by   tests/faults/test_overload.py (F16)
 Capacity    good answers a second at the knee, while the generator sends the surplus to a constant endpoint
 Goodput     good answers a second when all of it goes to the shop; good: a list, no lesser one, before the deadline
 """

@@ -45,9 +45,9 @@ from shared.service.clock import Clock
 from shared.service.metrics import ServiceMetrics
 from shared.service.settings import Settings
 
-GOOD_TIME = 0.25
-"""share of the deadline that a live list takes while there are not too many at once: less than feature's budget, so
-that fewer are begun before a state comes too late"""
+GOOD_TIME = 0.4
+"""share of the deadline that a live list may take before there are too many at once: a state is a third of the work, so
+that it is still within feature's budget then"""
 ADMIN_SLOTS = 32
 """calls to feature for the catalogue and users at once; apart from those of the live path"""
 

@@ -118,7 +118,7 @@ class Settings(BaseSettings):
     stale_ttl_s: Seconds = 86_400
     """how long a cached list is kept as a fallback"""
     max_in_flight: int = Field(default=64, ge=1, le=10_000)
-    """live computations at once in one process; the gateway answers more from memory"""
+    """live computations at once in one process, fewer while they take too long; the gateway answers more from memory"""
     max_requests: int = Field(default=512, ge=1, le=100_000)
     """requests at once in one process; more get 503 with Retry-After"""
     drain_s: float = Field(default=0.0, ge=0, le=60)

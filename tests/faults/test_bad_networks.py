@@ -11,7 +11,7 @@ from tests.faults.traffic import Traffic
 from tests.running_shop import until
 
 EVENTS = 60
-MOST_TRIES = 3
+MOST_TRIES = 10
 DOUBT_MS = 6000
 """the stream's timeout, then that of the insert, then room"""
 

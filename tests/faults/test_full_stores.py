@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.valkey import STREAM
 from shared.storage.redis.clients import sync_client
 from tests.faults.database import stored
 from tests.faults.stack import FaultStack
@@ -75,9 +76,11 @@ def test_events_go_on_while_the_memory_of_the_stream_is_full_and_none_is_lost(
 ) -> None:
     with sync_client(stack.stream.url) as client, Traffic(stack, 5) as traffic:
         client.config_set("maxmemory", 1)
-        accepted, slowest_ms = send_events(stack, "x5")
-        until(lambda: stored(stack, "x5-%") == sorted(accepted), 10)
-        client.config_set("maxmemory", "1gb")
+        try:
+            accepted, slowest_ms = send_events(stack, "x5")
+            until(lambda: stored(stack, "x5-%") == sorted(accepted), 10)
+        finally:
+            client.config_set("maxmemory", STREAM["maxmemory"])
     in_time = traffic.in_time()
     again, _ = send_events(stack, "x5-again", 5)
     until(lambda: stored(stack, "x5-again-%") == again, 10)
