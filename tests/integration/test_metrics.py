@@ -1,20 +1,21 @@
 """`aisle metrics`: a log small enough to count by hand, in a real Postgres."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from math import log2
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from typer.testing import CliRunner, Result
 
 from services.command.main import app
-from shared.contracts.events import EventType, StoredEvent
+from shared.contracts.events import EVENT_TYPE_CODES, EventType, StoredEvent
 from shared.contracts.impressions import Impression
 from shared.contracts.times import epoch_ms
 from shared.features.catalogue import CatalogueItem
-from shared.storage.relational.business_metrics import Period, business_metrics
+from shared.storage.relational.business_metrics import METRICS, Period, business_metrics, parameters_of
 from shared.storage.relational.catalogue import delete_item, upsert_items
 from shared.storage.relational.impressions import insert_impressions
 from shared.storage.relational.interactions import insert_once
@@ -122,6 +123,27 @@ def test_a_wider_window_finds_the_late_click(log: Engine) -> None:
     with log.connect() as connection:
         (everything,) = business_metrics(connection, Period(WEEK.since, WEEK.until, timedelta(days=14)))
     assert everything.clicks == 3
+
+
+def test_acts_are_found_by_the_index_of_their_list(log: Engine) -> None:
+    with log.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO interactions (event_id, type, user_key, item_id, occurred_at, received_at, quantity)"
+                " SELECT 'x' || n, :view, 'u:' || n % 500, 'A', :at, :at, 1 FROM generate_series(1, 20000) AS n"
+            ),
+            {"view": EVENT_TYPE_CODES[EventType.VIEW], "at": MORNING},
+        )
+        connection.execute(text("ANALYZE interactions"))
+    with log.connect() as connection:
+        plan = "\n".join(
+            connection.execute(text(f"EXPLAIN {METRICS.text}"), parameters_of(WEEK, ("scenario",))).scalars()
+        )
+        (everything,) = business_metrics(connection, WEEK)
+    acts = next(part for part in plan.split("\n  CTE ") if part.startswith("acts"))
+    assert re.search(r"Index Scan (using|on) interactions_2026_03_recommendation_id_idx", acts), acts
+    assert "Seq Scan on interactions" not in acts, acts
+    assert everything.clicks == 2
 
 
 def test_a_period_without_lists_has_no_rows(engine: Engine) -> None:

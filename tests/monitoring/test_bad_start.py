@@ -44,9 +44,19 @@ def settings(tmp_path: Path, database_url: str, stream_url: str, cache_url: str)
 @pytest.fixture
 def old_database(postgres_url: str) -> Iterator[str]:
     """A database of the release before the newest migration."""
+    yield from database_at(REVISIONS[-2], postgres_url)
+
+
+@pytest.fixture
+def database_at_0002(postgres_url: str) -> Iterator[str]:
+    """A database whose next migration adds two columns in one statement."""
+    yield from database_at("0002", postgres_url)
+
+
+def database_at(revision: str, postgres_url: str) -> Iterator[str]:
     server = url_of(postgres_url, "postgres")
     url = ensure_database(server, "old_release")
-    migrate(url, REVISIONS[-2])
+    migrate(url, revision)
     yield url
     drop_database(server, "old_release")
 
@@ -125,17 +135,17 @@ def test_a_missing_secret_ends_the_process_with_one_line_that_names_it(tmp_path:
     assert "AISLE_API_KEYS" in ended.stderr
 
 
-def test_a_migration_that_fails_half_way_changes_nothing_and_says_why(old_database: str) -> None:
-    engine = make_engine(old_database, pool_size=1)
+def test_a_migration_that_fails_half_way_changes_nothing_and_says_why(database_at_0002: str) -> None:
+    engine = make_engine(database_at_0002, pool_size=1)
     with engine.begin() as connection:
-        # The newest migration adds two columns; the second is in its way.
+        # The second of the columns is in the way.
         connection.execute(text("ALTER TABLE api_keys ADD COLUMN requests_per_s real"))
-    ended = run("deploy.migrations", AISLE_DATABASE_URL=old_database)
+    ended = run("deploy.migrations", AISLE_DATABASE_URL=database_at_0002)
     assert ended.returncode == 1
     assert "could not be brought up to date" in ended.stderr
     assert "requests_per_s" in ended.stderr
     with engine.connect() as connection:
-        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == REVISIONS[-2]
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0002"
         with pytest.raises(SchemaTooOldError):
             require_schema(connection)
     engine.dispose()

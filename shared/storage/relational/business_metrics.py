@@ -20,7 +20,7 @@ Errors      sqlalchemy.exc.DBAPIError
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import Connection, text
 
@@ -58,7 +58,7 @@ WITH shown AS MATERIALIZED (
     SELECT recommendation_id, item_id, type, occurred_at, coalesce(order_id, event_id) AS order_key,
         coalesce(price, 0) * quantity AS revenue
     FROM interactions
-    WHERE recommendation_id IS NOT NULL AND type = ANY(:attributed)
+    WHERE recommendation_id IN (SELECT recommendation_id FROM shown) AND type = ANY(:attributed)
         AND occurred_at >= :acts_since AND occurred_at < :acts_until
 ), clicked AS (
     SELECT DISTINCT recommendation_id, made_at, item_id
@@ -153,21 +153,8 @@ class BusinessMetrics:
 
 def business_metrics(connection: Connection, period: Period, by: Collection[Grouping] = ()) -> list[BusinessMetrics]:
     """Return one row a group of lists, ordered by group; none when no list was shown."""
-    codes = EVENT_TYPE_CODES
-    parameters = {
-        "since": period.since,
-        "until": period.until,
-        "acts_since": period.since - LONGEST_CLOCK_LAG,
-        "acts_until": period.until + period.window,
-        "window": period.window,
-        "clicks": [codes[event_type] for event_type in CLICKS],
-        "purchase": codes[EventType.PURCHASE],
-        "attributed": [codes[event_type] for event_type in (*CLICKS, EventType.PURCHASE)],
-        "interest": [codes[event_type] for event_type in INTEREST],
-        **{f"by_{name}": name in by for name in GROUPINGS},
-    }
     found = []
-    for row in connection.execute(METRICS, parameters):
+    for row in connection.execute(METRICS, parameters_of(period, by)):
         found.append(
             BusinessMetrics(
                 group={name: getattr(row, name) for name in GROUPINGS if name in by},
@@ -183,3 +170,20 @@ def business_metrics(connection: Connection, period: Period, by: Collection[Grou
             )
         )
     return found
+
+
+def parameters_of(period: Period, by: Collection[Grouping]) -> dict[str, Any]:
+    """Return what METRICS is asked with."""
+    codes = EVENT_TYPE_CODES
+    return {
+        "since": period.since,
+        "until": period.until,
+        "acts_since": period.since - LONGEST_CLOCK_LAG,
+        "acts_until": period.until + period.window,
+        "window": period.window,
+        "clicks": [codes[event_type] for event_type in CLICKS],
+        "purchase": codes[EventType.PURCHASE],
+        "attributed": [codes[event_type] for event_type in (*CLICKS, EventType.PURCHASE)],
+        "interest": [codes[event_type] for event_type in INTEREST],
+        **{f"by_{name}": name in by for name in GROUPINGS},
+    }

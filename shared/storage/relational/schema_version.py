@@ -7,7 +7,7 @@ Errors      SchemaTooOldError, whose text says what to do; STORAGE_DOWN_ERRORS
 
 from sqlalchemy import Connection, text
 
-NEEDED = "0003"
+NEEDED = "0004"
 
 VERSION = text("SELECT version_num FROM alembic_version")
 HAS_VERSION = text("SELECT to_regclass('alembic_version') IS NOT NULL")

@@ -38,6 +38,7 @@ Key = Text(collation="C")
 Json = JSONB(none_as_null=True)
 Moment = DateTime(timezone=True)
 NOW = text("now()")
+NAMES_A_LIST = text("recommendation_id IS NOT NULL")
 NO_VALUES = text("'{}'::jsonb")
 
 
@@ -67,6 +68,8 @@ interactions = Table(
     Column("context", Json),
     # A shopper's newest events, in the order (time, event id) that every reader uses.
     Index("interactions_by_user", "user_key", text("occurred_at DESC"), text("event_id DESC")),
+    # The acts that name a list: few of all events.
+    Index("interactions_by_recommendation", "recommendation_id", postgresql_where=NAMES_A_LIST),
     postgresql_partition_by="RANGE (occurred_at)",
 )
 
