@@ -13,8 +13,7 @@ SMALL = replace(
     epochs=15,
     patience=3,
     batch=512,
-    learning_rate=3e-3,
-    shape=replace(STANDARD.shape, embedding=8, width=32, cross=16, experts=2, expert=16),
+    shape=replace(STANDARD.shape, expert=16, dropout=0.4),
 )
 LARGE_SLICE = 100_000
 """examples to train on"""

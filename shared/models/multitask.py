@@ -63,8 +63,9 @@ class MultitaskRanker(nn.Module):
         self.fields, self.shape = fields, shape
         tasks = len(fields.tasks)
         self.places = fields.history_places
-        self.request = Side(request_bins, [field.size for field in fields.request_categories], shape, tasks)
-        self.item = Side(item_bins, [field.size for field in fields.item_categories], shape, tasks)
+        asked, offered = fields.request_categories, fields.item_categories
+        self.request = Side(request_bins, len(fields.request_numbers), [one.size for one in asked], shape, tasks)
+        self.item = Side(item_bins, len(fields.item_numbers), [one.size for one in offered], shape, tasks)
         self.history: History | None = History(shape, len(self.places)) if self.places else None
         read = shape.embedding + len(self.places) * shape.matches if self.places else 0
         # One request has hundreds of candidates: what is done on its side costs nothing when serving.

@@ -19,6 +19,7 @@ from shared.models.multitask_inputs import MAX_POSITION, RankerFields
 AGE_BUCKETS = 24
 AGE_BUCKET_STEP = 0.7
 """width of a bucket in ln(1 + seconds): 24 buckets reach beyond half a year"""
+UNSEEN = -1e9
 LARGEST_CROSS = 512
 """pairs of a request's and an item's category that have a weight of their own"""
 
@@ -27,16 +28,16 @@ LARGEST_CROSS = 512
 class RankerShape:
     """The size of the ranker."""
 
-    embedding: int = 16
-    width: int = 64
-    cross: int = 32
+    embedding: int = 8
+    width: int = 32
+    cross: int = 16
     """width of the product of request and candidate"""
-    experts: int = 3
-    expert: int = 48
+    experts: int = 2
+    expert: int = 24
     tower: int = 16
     matches: int = 4
     """learned counts for each field of the history"""
-    dropout: float = 0.4
+    dropout: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -59,30 +60,32 @@ class HistoryBatch:
 
 
 class Numbers(nn.Module):
-    """Numbers to columns from 0 to 1: how far each is through each of its bins."""
+    """Numbers to columns from 0 to 1: how far each is through each of its bins.
 
-    of_K: Tensor
-    low_K: Tensor
-    width_K: Tensor
+    One product with a matrix of mostly zeros: taking each number once for each of its bins cost ten times as much.
+    """
 
-    def __init__(self, bins: Bins) -> None:
+    scale_FK: Tensor
+    shift_K: Tensor
+
+    def __init__(self, bins: Bins, numbers: int) -> None:
         super().__init__()
-        self.register_buffer("of_K", bins.of_K)
-        self.register_buffer("low_K", bins.low_K)
-        self.register_buffer("width_K", bins.width_K)
+        scale_FK = torch.zeros(numbers, len(bins.of_K))
+        scale_FK[bins.of_K, torch.arange(len(bins.of_K))] = 1.0 / bins.width_K
+        self.register_buffer("scale_FK", scale_FK)
+        self.register_buffer("shift_K", -bins.low_K / bins.width_K)
 
     def forward(self, number_XF: Tensor) -> Tensor:
-        column_XK = torch.index_select(number_XF, 1, self.of_K)
-        encoded: Tensor = ((column_XK - self.low_K) / self.width_K).clamp(0.0, 1.0)
+        encoded: Tensor = torch.addmm(self.shift_K, number_XF, self.scale_FK).clamp(0.0, 1.0)
         return encoded
 
 
 class Side(nn.Module):
     """One side's numbers and categories: encoded for the deep part, and their weights in the wide part."""
 
-    def __init__(self, bins: Bins, sizes: Sequence[int], shape: RankerShape, tasks: int) -> None:
+    def __init__(self, bins: Bins, numbers: int, sizes: Sequence[int], shape: RankerShape, tasks: int) -> None:
         super().__init__()
-        self.numbers = Numbers(bins)
+        self.numbers = Numbers(bins, numbers)
         self.categories = nn.ModuleList(embedding(size, shape.embedding, 0.05) for size in sizes)
         self.wide_numbers = nn.Linear(len(bins.of_K), tasks)
         self.wide_categories = nn.ModuleList(embedding(size, tasks, 0.0) for size in sizes)
@@ -110,12 +113,14 @@ class Crosses(nn.Module):
     def __init__(self, fields: RankerFields, tasks: int) -> None:
         super().__init__()
         pairs, start = [], 0
-        for r, asking in enumerate(fields.request_categories):
-            for i, offered in enumerate(fields.item_categories):
+        for i, offered in enumerate(fields.item_categories):
+            for r, asking in enumerate(fields.request_categories):
                 if asking.size * offered.size <= LARGEST_CROSS:
                     pairs.append((r, i, offered.size, start))
                     start += asking.size * offered.size
-        self.pairs = len(pairs)
+        self.sizes = [field.size for field in fields.item_categories]
+        self.pairs = [sum(pair[1] == i for pair in pairs) for i in range(len(self.sizes))]
+        """of each item category"""
         for place, name in enumerate(("request_P", "item_P", "size_P", "start_P")):
             self.register_buffer(name, torch.tensor([pair[place] for pair in pairs], dtype=torch.int64))
         self.table = embedding(max(start, 1), tasks, 0.0)
@@ -123,8 +128,21 @@ class Crosses(nn.Module):
     def forward(self, request_category_RG: Tensor, item_category_NG: Tensor, request_of_N: Tensor | None) -> Tensor:
         """Return the sum of the pairs' weights of each candidate and task."""
         first_RP = self.start_P + torch.index_select(request_category_RG, 1, self.request_P) * self.size_P
+        if request_of_N is None:
+            return self._of_one_request(first_RP[0], item_category_NG)
         place_NP = spread(first_RP, request_of_N) + torch.index_select(item_category_NG, 1, self.item_P)
         crossed: Tensor = self.table(place_NP).sum(dim=1)
+        return crossed
+
+    def _of_one_request(self, first_P: Tensor, item_category_NG: Tensor) -> Tensor:
+        """Add up the pairs once for each code of an item's category, of which there are fewer than candidates."""
+        crossed, pair = torch.zeros(1, self.table.embedding_dim), 0
+        for place, (size, pairs) in enumerate(zip(self.sizes, self.pairs, strict=True)):
+            if pairs:
+                codes_P1 = first_P[pair : pair + pairs, None]
+                of_code_CT = self.table(codes_P1 + torch.arange(size)).sum(dim=0)
+                crossed = crossed + functional.embedding(item_category_NG[:, place], of_code_CT)
+                pair += pairs
         return crossed
 
 
@@ -153,22 +171,25 @@ class History(nn.Module):
         about_RLE = self.of_type(batch.type_RL) + self.of_age(bucket_RL)
         key_RLE, value_RLE = self.key(event_RLI) + about_RLE, self.value(event_RLI) + about_RLE
         ask_NE = self.ask(asked_NHE.flatten(1))
-        score_NL = dots(ask_NE, key_RLE, batch.request_of_N) / ask_NE.shape[1] ** 0.5
-        score_NL = score_NL.masked_fill(~spread(there_RL, batch.request_of_N), -1e9)
-        score_NL1 = torch.cat([score_NL, self.nothing + torch.zeros_like(score_NL[:, :1])], dim=1)
-        weight_NL = functional.softmax(score_NL1, dim=1)[:, :-1]
-        attention_NE = mixed(weight_NL, value_RLE, batch.request_of_N)
+        # The last place is nothing at all: a score of its own and no value.
+        key_RME = functional.pad(key_RLE / ask_NE.shape[1] ** 0.5, (0, 0, 0, 1))
+        hidden_RL = (~there_RL).to(key_RLE.dtype) * UNSEEN
+        bias_RM = torch.cat([hidden_RL, self.nothing.expand(len(hidden_RL), 1)], dim=1)
+        score_NM = dots(ask_NE, key_RME, batch.request_of_N) + spread(bias_RM, batch.request_of_N)
+        weight_NM = functional.softmax(score_NM, dim=1)
+        attention_NE = mixed(weight_NM, functional.pad(value_RLE, (0, 0, 0, 1)), batch.request_of_N)
         taste_RE = (functional.softmax(self.taste(about_RLE), dim=1) * value_RLE * there_RL[:, :, None]).sum(dim=1)
         return attention_NE, self._matches(item_NH, bucket_RL, batch), taste_RE
 
     def _matches(self, item_NH: Tensor, bucket_RL: Tensor, batch: HistoryBatch) -> Tensor:
         """Return learned counts of events that share a known field with the candidate, squashed."""
         weight_RLM = functional.softplus(self.match_type(batch.type_RL) + self.match_age(bucket_RL))
+        # An unknown item or category is like no other.
+        known_RLH = torch.where(batch.category_RLH > 0, batch.category_RLH, -1)
         counts = []
         for field in range(self.fields):
             item_N1 = item_NH[:, field : field + 1]
-            event_NL = spread(batch.category_RLH[:, :, field], batch.request_of_N)
-            same_NL = ((item_N1 == event_NL) & (item_N1 > 0)).to(weight_RLM.dtype)
+            same_NL = (item_N1 == spread(known_RLH[:, :, field], batch.request_of_N)).to(weight_RLM.dtype)
             part = slice(field * self.matches, (field + 1) * self.matches)
             counts.append(mixed(same_NL, weight_RLM[:, :, part], batch.request_of_N))
         return torch.log1p(torch.cat(counts, dim=1))

@@ -3,7 +3,7 @@
 Called by   benchmarks/ctr/data_sets/names.py
 Source      services/training/simulation; its difficulty was frozen before any ranker saw it
 Features    only what a shop would know: profiles, catalogue, moment, and counts strictly before each list
-Fatigue     counted from the impressions of the log, like everything else
+            (simulated_counts.py); fatigue is counted from the impressions of the log, like everything else
 """
 
 from dataclasses import replace
@@ -11,20 +11,18 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.ctr.data import CtrData, Source, by_share, cut
-from benchmarks.ctr.past import DAY_MS, Past, columns, lift, rate
+from benchmarks.ctr.data_sets.simulated_counts import Counts
 from services.training.multitask.labels import trainable
 from services.training.simulation.catalogue import CATEGORIES
 from services.training.simulation.config import SimulationConfig
 from services.training.simulation.log import SimulatedLog
 from services.training.simulation.shoppers import AGE_BANDS, GENDERS, REGIONS
 from services.training.simulation.simulate import simulate
-from shared.contracts.events import EVENT_TYPE_CODES, EventType
 from shared.models.multitask_inputs import CategoryField, RankerFields, RankerRows
 
 MAX_HISTORY = 40
-SESSION_MS = 1_800_000
 WARM_UP = 0.1
-"""share of the log that counts but is not learned from: it has no past of its own"""
+"""share of the log that counts are expected from and that no slice contains: it has no past of its own"""
 
 
 def simulated(config: SimulationConfig = SimulationConfig()) -> CtrData:  # noqa: B008 - frozen
@@ -37,7 +35,8 @@ def _source(log: SimulatedLog) -> Source:
     shown = log.impressions
     first_R = np.flatnonzero(np.diff(shown.request_N, prepend=-1))
     at_ms_R, user_R = shown.shown_at_ms_N[first_R], shown.user_N[first_R]
-    counts = Counts(log)
+    learned_before_ms = by_share(at_ms_R, WARM_UP, ())[0]
+    counts = Counts(log, learned_before_ms)
     request_names, request_RF = counts.of_requests(user_R, at_ms_R)
     item_names, item_NF = counts.of_items()
     items, users = log.catalogue, log.shoppers
@@ -84,87 +83,3 @@ def _source(log: SimulatedLog) -> Source:
     note = f"simulated shop, seed {log.config.seed}; no real shopper"
     fields = replace(fields, tasks=labels.tasks)
     return Source("simulated", note, fields, rows, labels, at_ms_R, user_R, truth_NT.astype(np.float64))
-
-
-class Counts:
-    """What had happened before each list."""
-
-    def __init__(self, log: SimulatedLog) -> None:
-        self.log = log
-        self.events = Past(log.events.user_E, log.events.at_ms_E)
-        shown = log.impressions
-        self.at_ms_N = shown.shown_at_ms_N
-        self.clicked_N, self.bought_N = shown.clicked_N, shown.purchased_N
-        self.click_rate, self.buy_rate = float(self.clicked_N.mean()), float(self.bought_N.mean())
-        views = log.events.type_E == EVENT_TYPE_CODES[EventType.VIEW]
-        self.viewed_user, self.viewed_item = log.events.user_E[views], log.events.item_E[views]
-        self.viewed_at = log.events.at_ms_E[views]
-
-    def of_requests(self, user_R: np.ndarray, at_ms_R: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
-        """Return numbers of shoppers."""
-        user_N = self.log.impressions.user_N
-        parts = [(f"user_{name}", count_R) for name, count_R in self._rates(user_N, user_R, at_ms_R)]
-        views = Past(self.viewed_user, self.viewed_at)
-        parts += [
-            ("user_views", views.sum(user_R, at_ms_R)),
-            ("user_views_session", views.sum(user_R, at_ms_R, SESSION_MS)),
-            ("user_days_since", self.events.days_since(user_R, at_ms_R)),
-        ]
-        parts.append(("user_price_clicked", self._price_liked(user_R, at_ms_R)))
-        return columns(parts)
-
-    def of_items(self) -> tuple[tuple[str, ...], np.ndarray]:
-        """Return numbers of each item shown, alone and for the shopper."""
-        shown, items = self.log.impressions, self.log.catalogue
-        user_N, item_N, at_ms_N = shown.user_N, shown.item_N, self.at_ms_N
-        keys = {
-            "item": item_N,
-            "category": items.category_V[item_N],
-            "brand": items.brand_V[item_N],
-            "user_category": user_N * 100 + items.category_V[item_N],
-            "user_brand": user_N * 100 + items.brand_V[item_N],
-        }
-        parts = [
-            (f"{name}_{what}", count_N)
-            for name, key_N in keys.items()
-            for what, count_N in self._rates(key_N, key_N, at_ms_N)
-        ]
-        seen_before = Past(self.viewed_user * 100 + items.category_V[self.viewed_item], self.viewed_at)
-        liked_price_N = self._price_liked(user_N, at_ms_N)
-        position_N = items.price_position_V[item_N]
-        parts += [
-            ("times_shown", shown.times_shown_N),
-            ("category_views_session", seen_before.sum(keys["user_category"], at_ms_N, SESSION_MS)),
-            ("category_views", seen_before.sum(keys["user_category"], at_ms_N)),
-            ("category_days_since_view", seen_before.days_since(keys["user_category"], at_ms_N)),
-            ("bought_category_decayed", self._bought_category(keys["user_category"])),
-            ("price_position", position_N),
-            ("log_price", np.log1p(items.price_V[item_N])),
-            ("price_gap", position_N - liked_price_N),
-            ("rating", items.rating_V[item_N]),
-            ("age_days", (at_ms_N - items.created_ms_V[item_N]) / DAY_MS),
-        ]
-        return columns(parts)
-
-    def _rates(self, key_E: np.ndarray, key_N: np.ndarray, at_ms_N: np.ndarray) -> list[tuple[str, np.ndarray]]:
-        shown_N = Past(key_E, self.at_ms_N).sum(key_N, at_ms_N)
-        # A click follows within seconds, a purchase within minutes; they count from the next session on.
-        clicked_N = Past(key_E, self.at_ms_N + SESSION_MS, self.clicked_N).sum(key_N, at_ms_N)
-        bought_N = Past(key_E, self.at_ms_N + SESSION_MS, self.bought_N).sum(key_N, at_ms_N)
-        return [
-            ("shown", shown_N),
-            ("click_lift", lift(clicked_N, shown_N * self.click_rate)),
-            ("buy_lift", lift(bought_N, shown_N * self.buy_rate)),
-        ]
-
-    def _bought_category(self, key_N: np.ndarray) -> np.ndarray:
-        return Past(key_N, self.at_ms_N + SESSION_MS, self.bought_N).decayed(key_N, self.at_ms_N, 10.0)
-
-    def _price_liked(self, user_N: np.ndarray, at_ms_N: np.ndarray) -> np.ndarray:
-        """Return the mean price position of what the shopper clicked."""
-        shown = self.log.impressions
-        position_N = self.log.catalogue.price_position_V[shown.item_N]
-        later_N = self.at_ms_N + SESSION_MS
-        clicked = Past(shown.user_N, later_N, self.clicked_N).sum(user_N, at_ms_N)
-        liked = Past(shown.user_N, later_N, self.clicked_N * position_N).sum(user_N, at_ms_N)
-        return rate(liked, clicked, 0.0, 5.0)

@@ -18,12 +18,12 @@ class MultitaskConfig:
     """One training of the ranker."""
 
     shape: RankerShape = field(default_factory=RankerShape)
-    epochs: int = 3
+    epochs: int = 4
     patience: int = 2
     """epochs without a better validation before the training ends"""
     batch: int = 2048
     """candidates, about"""
-    learning_rate: float = 6e-3
+    learning_rate: float = 3e-3
     weight_decay: float = 1e-5
     embedding_decay: float = 1e-3
     forget: float = 0.05

@@ -16,7 +16,7 @@ from shared.models.multitask import TrainingBatch
 from shared.models.multitask_inputs import RankerRows
 from shared.models.multitask_layers import Bins
 
-MAX_BINS = 12
+MAX_BINS = 8
 SAMPLED_ROWS = 200_000
 
 

@@ -58,7 +58,7 @@ def test_a_number_that_is_none_is_refused_by_the_name_of_its_side(fitted: Fitted
 
 
 def test_leaving_out_negatives_does_not_raise_the_chances(fitted: FittedRanker):
-    sampled = replace(SMALL, keep_negatives=0.3, epochs=4)
+    sampled = replace(SMALL, keep_negatives=0.3, epochs=8)
     thin = fit_ranker(small_shop(2500).examples, small_shop(400, 2).examples, FIELDS, sampled)
     shop = small_shop(1500, 3)
     top = replace(shop.examples.rows, position_N=np.ones_like(shop.examples.rows.position_N))
