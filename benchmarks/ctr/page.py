@@ -71,11 +71,13 @@ def not_ahead(values: dict[str, Any], task: str) -> list[str]:
         if gain is None:
             found.append(f"- Not compared yet: {where}.")
         elif gain["ci95"][0] <= 0:
+            loss = {row["model"]: row["log_loss"] for row in values["rows"] if row["task"] == task}
             verdict = "Behind" if gain["auc"] <= 0 else "Ahead of, but within chance,"
             found.append(
                 f"- {verdict} {where}: {gain['auc']:+.4f} ({gain['ci95'][0]:+.4f} to {gain['ci95'][1]:+.4f}); "
                 f"{values['slices']['test'][task]:,} positives in the test slice, "
-                f"{values['slices']['train'][task]:,} in the train slice."
+                f"{values['slices']['train'][task]:,} in the train slice; log-loss {loss[SUBJECT]:.5f} against "
+                f"{loss[rival]:.5f}."
             )
     return found
 

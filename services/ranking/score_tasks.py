@@ -4,7 +4,7 @@ Called by   services/ranking/rank.py, where an objective or the reply asks for t
 Out         Chances of every candidate if it stood at the top; None without a ranker, or where the shop's log has no
             clicks to learn from
 Parts       exact Shapley values of feature groups (shared/models/multitask_shapley.py)
-Cost        about 1.5 ms of CPU for 300 candidates (docs/benchmarks/ctr.md): paid only when asked for
+Cost        for 300 candidates and for an explained item: docs/benchmarks/ctr.md; paid only when asked for
 """
 
 from services.ranking.rerank.objective import Chances

@@ -92,13 +92,13 @@ class MultitaskRanker(nn.Module):
         history: HistoryBatch,
     ) -> tuple[Tensor, Tensor]:
         """Return logit_NT of each step given the one before, at the top of a list, and request_RI for Position."""
-        request_RI, wide_RT = self.request(request_number_RF, request_category_RG)
-        item_NI, wide_NT = self.item(item_number_NF, item_category_NG)
+        asking, wide_RT = self.request(request_number_RF, request_category_RG)
+        offered, wide_NT = self.item(item_number_NF, item_category_NG)
         if self.history is not None and self.wide_history is not None:
             attention_NE, match_NM, taste_RE = self._read(self.history, item_category_NG, history)
-            request_RI = torch.cat([request_RI, taste_RE], dim=1)
-            item_NI = torch.cat([item_NI, attention_NE, match_NM], dim=1)
+            asking, offered = [*asking, taste_RE], [*offered, attention_NE, match_NM]
             wide_NT = wide_NT + self.wide_history(torch.cat([attention_NE, match_NM], dim=1))
+        request_RI, item_NI = torch.cat(asking, dim=1), torch.cat(offered, dim=1)
         wide_NT = wide_NT + spread(wide_RT, history.request_of_N) + self.intercept_T
         wide_NT = wide_NT + self.crosses(request_category_RG, item_category_NG, history.request_of_N)
         asking_ND = spread(self.request_vector(request_RI), history.request_of_N)

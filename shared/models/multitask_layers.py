@@ -92,14 +92,14 @@ class Side(nn.Module):
         self.width = len(bins.of_K) + len(sizes) * shape.embedding
         nn.init.zeros_(self.wide_numbers.weight)
 
-    def forward(self, number_XF: Tensor, category_XG: Tensor) -> tuple[Tensor, Tensor]:
-        """Return encoded_XI and wide_XT."""
+    def forward(self, number_XF: Tensor, category_XG: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the encoded columns, to be joined, and wide_XT."""
         column_XK = self.numbers(number_XF)
         vectors = [table(category_XG[:, place]) for place, table in enumerate(self.categories)]
         wide_XT = self.wide_numbers(column_XK)
         for place, table in enumerate(self.wide_categories):
             wide_XT = wide_XT + table(category_XG[:, place])
-        return torch.cat([column_XK, *vectors], dim=1), wide_XT
+        return [column_XK, *vectors], wide_XT
 
 
 class Crosses(nn.Module):

@@ -38,7 +38,7 @@ class MultitaskConfig:
     lists: int = 20_000
     """most lists that the pipeline's step reads of a period"""
     explained: int = 200
-    """candidates of later lists whose Shapley parts make the report's importance; 20 to 40 ms each"""
+    """candidates of later lists whose Shapley parts make the report's importance; some milliseconds each"""
     calibration: Literal["platt", "isotonic"] = "platt"
     seed: int = 7
     threads: int = 0
