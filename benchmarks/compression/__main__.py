@@ -1,6 +1,6 @@
-"""make bench-compression: int8, pruned and distilled variants of the encoder of Amazon Beauty, each with a cost card.
+"""make bench-compression: variants of the encoder of Amazon Beauty, each with a cost card beside what it is made of.
 
-Called by   `make bench-compression`, or python -m benchmarks.compression [--variants int8 pruned distilled]
+Called by   `make bench-compression`, or python -m benchmarks.compression [--variants export int8 pruned distilled]
 Out         benchmarks/results/compression.json, a table, docs/benchmarks/compression.md
 Time        of two idle cores a few minutes for the product's encoder and a quarter of an hour for the deep teacher;
             what was trained is kept in the work folder
@@ -14,15 +14,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.compression.compare import Comparison, compare
 from benchmarks.compression.page import RESULT, write_page
 from benchmarks.compression.trained import Ground, open_ground
-from benchmarks.compression.variants import TARGETS, Comparison, compare
+from benchmarks.compression.variants import TARGETS
 from benchmarks.environment import ROOT, environment
 from services.command.progress_bars import ProgressBars
 
 WORK = ROOT / ".aisle" / "benchmarks" / "compression"
 VARIANTS = tuple(TARGETS)
-COLUMNS = ("variant", "of", "NDCG@10", "kept", "AUC", "speed", "p50 ms", "p99 ms", "CPU ms", "cost", "MB", "target")
+COLUMNS = ("variant", "of", "NDCG@10", "kept", "speed", "encode p50 ms", "p99 ms", "CPU ms", "request", "MB", "target")
 console = Console(width=150)
 
 
@@ -56,8 +57,25 @@ def show(comparisons: list[Comparison]) -> None:
     for column in COLUMNS:
         table.add_column(column, justify="left" if column in ("variant", "of", "target") else "right")
     for one in comparisons:
-        table.add_row(*one.cells())
+        table.add_row(*cells(one))
     console.print(table)
+
+
+def cells(one: Comparison) -> tuple[str, ...]:
+    """Return the row of a variant."""
+    card, encode = one.card, one.encode
+    quality = (f"{card.ndcg_10:.4f}", f"{1 - card.loss(one.base):.2%}")
+    times = (f"× {one.speed:.2f}", f"{encode.p50_ms:.3f}", f"{encode.p99_ms:.3f}", f"{encode.cpu_ms:.3f}")
+    request = f"× {one.base.speed.cpu_ms / card.speed.cpu_ms:.2f}"
+    return (
+        card.name,
+        one.base.name,
+        *quality,
+        *times,
+        request,
+        f"{card.size_mb:.2f}",
+        "; ".join(one.missed) or "reached",
+    )
 
 
 def arguments() -> argparse.Namespace:

@@ -73,13 +73,21 @@ def choose(base: CostCard, variants: Sequence[CostCard], loss_allowed: float = L
 
 def speed_of(answer: Callable[[int], object], requests: int, warm: int = 20) -> Speed:
     """Return how long `answer(place)` takes for so many requests, one after the other."""
+    return speeds_in_turns([answer], requests, warm)[0]
+
+
+def speeds_in_turns(answers: Sequence[Callable[[int], object]], requests: int, warm: int = 20) -> list[Speed]:
+    """Return the same for several ways to answer, asked in turns, so that other load on the machine meets them all."""
     for place in range(warm):
-        answer(place % requests)
-    wall, cpu = np.empty(requests), np.empty(requests)
+        for answer in answers:
+            answer(place % requests)
+    wall, cpu = np.empty((len(answers), requests)), np.empty((len(answers), requests))
     for place in range(requests):
-        started_s, started_cpu_s = time.perf_counter(), time.thread_time()
-        answer(place)
-        wall[place] = time.perf_counter() - started_s
-        cpu[place] = time.thread_time() - started_cpu_s
-    p50, p99 = (1000 * np.quantile(wall, (0.5, 0.99))).tolist()
-    return Speed(round(p50, 4), round(p99, 4), round(1000 * float(np.median(cpu)), 4))
+        for way, answer in enumerate(answers):
+            started_s, started_cpu_s = time.perf_counter(), time.thread_time()
+            answer(place)
+            wall[way, place] = time.perf_counter() - started_s
+            cpu[way, place] = time.thread_time() - started_cpu_s
+    quantiles = 1000 * np.quantile(wall, (0.5, 0.99), axis=1)
+    each = zip(quantiles[0].tolist(), quantiles[1].tolist(), (1000 * np.median(cpu, axis=1)).tolist(), strict=True)
+    return [Speed(*(round(value, 4) for value in values)) for values in each]
