@@ -9,6 +9,7 @@ Quick       command modules import nothing heavy at their top, so that `aisle --
 import typer
 
 from services.command import (
+    batch_command,
     compress_command,
     demo_command,
     import_command,
@@ -27,6 +28,7 @@ COMMANDS = (
     import_command,
     train_command,
     compress_command,
+    batch_command,
     rollback_command,
     metrics_command,
     rules_command,
