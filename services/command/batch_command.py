@@ -111,10 +111,16 @@ def _segment(settings: "Settings", segment: str | None, attributes: list[str], u
 
 
 def _made(settings: "Settings", user_keys: Sequence[str], wanted: "Wanted", ttl_s: int, processes: int) -> list["Done"]:
-    """Make the lists in so many processes; each takes every n-th shopper."""
+    """Make the lists in so many processes; each takes every n-th shopper.
+
+    A library that multiplies matrices counts its threads when it is loaded, so they are set before a process begins:
+    with one for each core in every process, they wait for each other, and a list took three times as long.
+    """
+    import os
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
+    from deploy.local.stack import SINGLE_THREADED
     from services.command.hot_lists_worker import NothingServesError, work
     from services.feature.user_state import StateUnavailableError
     from services.ranking.model_host import RegistryAwayError
@@ -122,9 +128,8 @@ def _made(settings: "Settings", user_keys: Sequence[str], wanted: "Wanted", ttl_
     from shared.storage.redis.clients import STORE_ERRORS
 
     shares = [user_keys[place::processes] for place in range(processes)]
+    os.environ.update(dict.fromkeys(SINGLE_THREADED, "1"))
     try:
-        if processes == 1:
-            return [work(settings, user_keys, wanted, ttl_s)]
         with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
             running = [pool.submit(work, settings, share, wanted, ttl_s) for share in shares]
             return [one.result() for one in running]
