@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -28,27 +29,30 @@ console = Console(width=150)
 
 
 def main() -> None:
-    """Train what is missing, measure, write."""
+    """Train what is missing, measure, and write after each variant, so that an interrupted run keeps what it has."""
     options = arguments()
     ground = open_ground(options.work, options.threads)
-    comparisons = measured(ground, options.variants)
-    values = {
-        "data": "amazon-beauty, leave-one-out, all items ranked, seen items left out",
-        "items": ground.task.num_items,
-        "questions": len(ground.test),
-        "rows": [one.as_json() for one in comparisons],
-        "environment": environment(),
-    }
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(values, indent=2) + "\n")
+    comparisons = []
+    with ProgressBars(console) as bars:
+        for name in options.variants:
+            comparisons.append(compare(ground, name, bars.report))
+            write(ground, {name: comparisons[-1].as_json()})
     show(comparisons)
     write_page()
 
 
-def measured(ground: Ground, variants: list[str]) -> list[Comparison]:
-    """Return the variants beside what they were made of."""
-    with ProgressBars(console) as bars:
-        return [compare(ground, name, bars.report) for name in variants]
+def write(ground: Ground, measured: dict[str, Any]) -> None:
+    """Write variants beside those of former runs, each with the environment it was measured in."""
+    rows = json.loads(RESULT.read_text())["rows"] if RESULT.exists() else {}
+    rows |= {name: {**row, "environment": environment()} for name, row in measured.items()}
+    values = {
+        "data": "amazon-beauty, leave-one-out, all items ranked, seen items left out",
+        "items": ground.task.num_items,
+        "questions": len(ground.test),
+        "rows": {name: rows[name] for name in VARIANTS if name in rows},
+    }
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps(values, indent=2) + "\n")
 
 
 def show(comparisons: list[Comparison]) -> None:

@@ -33,12 +33,17 @@ questions. Each variant stands beside what it was made of.
 def write_page(result: Path = RESULT, page: Path = PAGE) -> None:
     """Make the page anew."""
     values = json.loads(result.read_text())
-    lines = [line(row) for row in values["rows"]]
-    machine = values["environment"]
-    foot = f"\nMeasured {machine['measured_at']} on {machine['cores']} cores of {machine['cpu']}, "
-    foot += f"commit {machine['commit']}{' with changes' if machine['dirty'] else ''}.\n"
+    rows = values["rows"]
+    lines = [line(row) for row in rows.values()]
+    foot = "\n" + "".join(measured(name, row["environment"]) for name, row in rows.items())
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(HEAD.format(**values) + "".join(lines) + foot)
+
+
+def measured(name: str, machine: dict[str, Any]) -> str:
+    """Return when and where a variant was measured."""
+    commit = f"commit {machine['commit']}{' with changes' if machine['dirty'] else ''}"
+    return f"- {name}: {machine['measured_at']}, {machine['cores']} cores of {machine['cpu']}, {commit}\n"
 
 
 def line(row: dict[str, Any]) -> str:
