@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
+from typing import Any
 
 from services.feature.shopper_history import READS
 from services.feature.user_state import UserStates
@@ -90,17 +91,17 @@ class HotLists:
         )
         reply = self.ranker.rank(self.model, request)
         places = shaped([item.model_dump(mode="json") for item in reply.items], normal.request.return_)
-        return keep(normal, made_with(known.versions, reply.rules_version), places, *_about(reply), **_rest(reply))
+        return keep(normal, made_with(known.versions, reply.rules_version), places, _model(reply), **_rest(reply))
 
     async def _write(self, entry: Keep) -> None:
         await self.cache.write(entry.request_hash, entry.user_key, entry.content, entry.versions, entry.made_at_ms)
 
 
-def _about(reply: RankReply) -> tuple[dict[str, str]]:
-    return ({"name": reply.model.name, "version": reply.model.version},)
+def _model(reply: RankReply) -> dict[str, str]:
+    return {"name": reply.model.name, "version": reply.model.version}
 
 
-def _rest(reply: RankReply) -> dict[str, object]:
+def _rest(reply: RankReply) -> dict[str, Any]:
     return {
         "counts": reply.counts.model_dump(mode="json"),
         "cold_start": reply.cold_start,

@@ -26,8 +26,7 @@ def platform(store_home: Path) -> Iterator[Platform]:
     until(lambda: platform.serves(version))
     for shopper, item in zip(SHOPPERS, ("wine-fine-1", "coffee-fine-1", "bread-fine-1"), strict=True):
         assert platform.post("/events", {"type": "purchase", "user_id": shopper, "item_id": item}).body["accepted"] == 1
-    for shopper in SHOPPERS:
-        until(lambda shopper=shopper: list_of(platform, shopper, 6)["degraded_reason"] == "none")
+    until(lambda: all(list_of(platform, shopper, 6)["degraded_reason"] == "none" for shopper in SHOPPERS))
     yield platform
     assert platform.aisle("down").returncode == 0
     shutil.rmtree(platform.home.parent, ignore_errors=True)
