@@ -25,7 +25,7 @@ from benchmarks.quality.errors import ProtocolError, QualityError
 from benchmarks.quality.measure import Limits
 from benchmarks.quality.models import ROWS, row_named
 from benchmarks.quality.page import PAGE, write_page
-from benchmarks.quality.protocols import NO_QUERY_TIME, TRACKS, Benchmark, make_benchmark
+from benchmarks.quality.protocols import TRACKS, Benchmark, make_benchmark
 from benchmarks.quality.result import FOLDER, Asked, ResultFile
 from benchmarks.quality.row_process import NotRun, run_row
 from services.training.importing.errors import ImportFailedError
@@ -42,11 +42,12 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER, page: Pa
         data_set = open_data_set(options.data)
         names = chosen_rows(options.models)
         protocol = options.protocol or next(iter(data_set.splits))
-        benchmark = prepare(data_set, protocol, options, folder / ".checkpoints" / data_set.name)
+        track = options.track or data_set.track
+        asked = Asked(protocol, track, options.device, options.threads)
+        benchmark = prepare(data_set, asked, folder / ".checkpoints" / data_set.name)
     except (QualityError, ImportFailedError, ValueError) as error:
         console.print(f"[red]{error}[/red]", highlight=False)
         return 2
-    asked = Asked(protocol, options.track, options.device, options.threads)
     file = ResultFile(data_set, benchmark, asked, folder)
     tell_findings(file.values)
     run_rows(names, benchmark, options, file)
@@ -65,7 +66,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--budget-minutes", type=float, default=float("inf"))
     parser.add_argument("--models", default="", help=f"some of {','.join(row.name for row in ROWS)}")
     parser.add_argument("--protocol", default="", help="leave-one-out, time or sessions; without it the usual one")
-    parser.add_argument("--track", choices=TRACKS, default=NO_QUERY_TIME)
+    parser.add_argument("--track", choices=TRACKS, help="without it the usual one of the data set")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=positive, default=usual_threads())
     return parser.parse_args(arguments)
@@ -100,12 +101,13 @@ def check_device(device: str) -> None:
             raise QualityError(f"DEVICE=cuda: torch {torch.__version__} finds no GPU here")
 
 
-def prepare(data_set: DataSet, protocol: str, options: argparse.Namespace, work: Path) -> Benchmark:
+def prepare(data_set: DataSet, asked: Asked, work: Path) -> Benchmark:
     """Make the questions."""
-    if protocol not in data_set.splits:
-        raise ProtocolError(f"{data_set.name} has no protocol {protocol!r}: choose from {', '.join(data_set.splits)}")
-    benchmark = make_benchmark(data_set.interactions, data_set.splits[protocol], data_set.hide_seen, options.track)
-    task = replace(benchmark.task, device=options.device, threads=options.threads, work=work)
+    splits = data_set.splits
+    if asked.protocol not in splits:
+        raise ProtocolError(f"{data_set.name} has no protocol {asked.protocol!r}: choose from {', '.join(splits)}")
+    benchmark = make_benchmark(data_set.interactions, splits[asked.protocol], data_set.hide_seen, asked.track)
+    task = replace(benchmark.task, device=asked.device, threads=asked.threads, work=work)
     return replace(benchmark, task=task)
 
 

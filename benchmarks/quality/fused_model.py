@@ -1,9 +1,10 @@
 """The row `fused`: one score out of all sources, with the product's columns, fit of the weights, and fusion.
 
 Called by   models.py
-Sources     the Transformer; what follows what at one step, at ten, both ways; sequential EASE; item-CF, user-CF, SVD;
-            popularity. Each fitted on `task.train`, the counting ones again on `task.refit`; the weights stay
-Weights     conditional logit over the best 100 candidates of each source, on at most 4,000 validation questions:
+Sources     the Transformer; what follows what at one step, at ten, both ways; sequential EASE; item-CF, co-visitation,
+            user-CF, SVD; popularity. Each fitted on `task.train`, the counting ones again on `task.refit`; the weights
+            stay. With the track no-query-time a session has no end, and co-visitation counts whole histories
+Weights     conditional logit over as many candidates of a source as in serving, on at most 4,000 validation questions:
             services/training/fusion/fit.py with its default l2, for every data set alike
 Dimensions  B histories, Q questions, C candidates, V items, F columns
 """
@@ -15,6 +16,7 @@ import numpy as np
 from benchmarks.quality.encoder_models import CHOICE_QUESTIONS, CHOICE_SEED
 from benchmarks.quality.row import QualityModel, Training
 from benchmarks.quality.task import QualityTask, Questions
+from services.training.collaborative.co_visitation import CoVisitationConfig, fit_co_visitation
 from services.training.collaborative.interactions import taste_matrix
 from services.training.collaborative.item_cf import fit_item_cf
 from services.training.collaborative.popularity import fit_popularity
@@ -42,6 +44,7 @@ from shared.models.tensors import History
 
 COUNTED = CollaborativeConfig(
     item_cf_neighbours=200,
+    co_visitation=CoVisitationConfig(neighbours=200),
     markov=MARKOV,
     item_knn=TransitionConfig(),
     item_knn_both=BOTH_WAYS,
@@ -131,6 +134,7 @@ def counted(sequences: Sequences, task: QualityTask, seed: int) -> dict[str, Ask
         NeighbourSource(
             "item_cf", fit_item_cf(taste_UV, COUNTED.item_cf_neighbours, COUNTED.item_cf_shrinkage, threads)
         ),
+        NeighbourSource("co_visitation", fit_co_visitation(sequences, items, COUNTED.co_visitation, threads)),
         UserCfSource(fit_user_cf(taste_UV, seed)),
         SvdSource(fit_svd(taste_UV, COUNTED.svd_factors, COUNTED.svd_damping, seed)),
     )

@@ -4,6 +4,7 @@ Called by   __main__.py; splits.py says which events are which
 Ranking     over all items of the data set, without those of the history where the set hides seen items; never against
             sampled negatives. An answer that was seen before cannot be asked then, and is counted
 Track       "no-query-time": times are one second from moment to moment, so that they tell the order and nothing else.
+            "past-times": real times of what a user did, asked right after it; the moment of the answer stays unknown.
             "query-time": real times, and the moment of the question is that of its answer
 Errors      ProtocolError
 Dimensions  Q questions, E events
@@ -25,7 +26,7 @@ from services.training.importing.times import NOT_A_TIME
 from shared.features.events import IntArray, LongArray
 from shared.models.tensors import BoolArray, History
 
-NO_QUERY_TIME, QUERY_TIME = TRACKS = ("no-query-time", "query-time")
+NO_QUERY_TIME, PAST_TIMES, QUERY_TIME = TRACKS = ("no-query-time", "past-times", "query-time")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Benchmark:
 def make_benchmark(interactions: Interactions, split: MakeSplit, hide_seen: bool, track: str) -> Benchmark:
     """Return the task of a data set under a protocol."""
     parts = split(interactions)
-    log = log_of_track(interactions, track)
+    log = log_of_track(interactions, parts.refit_E, track)
     knows_time = track == QUERY_TIME
     validation, validation_findings = Asker(log, hide_seen, knows_time, "validation").ask(parts.validation)
     test, test_findings = Asker(log, hide_seen, knows_time, "test").ask(parts.test)
@@ -61,14 +62,19 @@ def make_benchmark(interactions: Interactions, split: MakeSplit, hide_seen: bool
     return Benchmark(task, test, target_hash(interactions, test), findings, parts.note)
 
 
-def log_of_track(interactions: Interactions, track: str) -> EventLog:
-    """Return the log with the times of a track; ProtocolError when the data set has none."""
+def log_of_track(interactions: Interactions, past_E: BoolArray, track: str) -> EventLog:
+    """Return the log with the times of a track; ProtocolError when the data set does not have them.
+
+    `past_E` are the events that are learned from: "past-times" needs no others.
+    """
     if track not in TRACKS:
         raise ProtocolError(f"there is no track {track!r}: choose from {', '.join(TRACKS)}")
     if track == NO_QUERY_TIME:
         return interactions.log
-    if (interactions.real_ms_E == NOT_A_TIME).any():
-        raise ProtocolError("the track query-time needs the time of every event, and the data set does not have it")
+    untimed_E = interactions.real_ms_E == NOT_A_TIME
+    if (untimed_E & past_E if track == PAST_TIMES else untimed_E).any():
+        whose = "every event before the test" if track == PAST_TIMES else "every event"
+        raise ProtocolError(f"the track {track} needs the time of {whose}, and the data set does not have it")
     return with_times(interactions.log, interactions.real_ms_E)
 
 

@@ -6,8 +6,8 @@ Leave-one-out   a user's last moment is the test, the last but one the validatio
                 with two moments has no validation, one with a single moment is learned from only
 Time            two moments cut the log at 80 and 90 % of all events; asked is the last moment of everybody who did
                 something in the period, with everything before it as the history ("last" target of time-to-split 2025)
-Held back       the source names one purchase a user as the test; validation is made alike: the last purchased item in
-                training, with all its events taken out
+Held back       the source names one purchase a user as the test, of users who keep another; validation is made alike:
+                the last purchased item in training, with all its events taken out, of users who keep another
 Sessions        whole sessions are held out by time; asked at their last event, or at every one
 Errors          ProtocolError when the split needs times that the data set does not have
 Dimensions      Q questions, E events, U users, G moments
@@ -89,15 +89,18 @@ def held_back(interactions: Interactions, held_E: BoolArray) -> Split:
     bought_E = np.flatnonzero(~held_E & (log.events.type_E == PURCHASE_CODE))
     answer_U = np.full(log.num_users, -1, np.int64)
     answer_U[user_E[bought_E]] = bought_E  # ascending in time: the last one stays
-    asked_U = np.flatnonzero(answer_U >= 0)
-    item_U = np.where(answer_U >= 0, row_E[answer_U], -1)
-    train_E = ~held_E & (row_E != item_U[user_E])
+    item_U = row_E[answer_U]  # of users who bought nothing, any: they are not asked
+    kept_E = bought_E[row_E[bought_E] != item_U[user_E[bought_E]]]
+    asked_U = np.unique(user_E[kept_E]).astype(np.int64)
+    asks_U = np.isin(np.arange(log.num_users), asked_U)
+    train_E = ~held_E & ~(asks_U[user_E] & (row_E == item_U[user_E]))
     return Split(
         train_E,
         ~held_E,
         _asked_at_end(log, train_E, asked_U, answer_U[asked_U]),
         _asked_at_end(log, ~held_E, user_E[held_E].astype(np.int64), np.flatnonzero(held_E)),
-        "the purchase that the source holds back; validation: the last purchased item, all its events taken out",
+        "the purchase that the source holds back; validation: the last purchased item of users with another one left, "
+        "all its events taken out",
     )
 
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.quality.errors import MissingDataError
 from benchmarks.quality.interactions import Interactions
+from benchmarks.quality.protocols import NO_QUERY_TIME
 from benchmarks.quality.splits import MakeSplit, global_time, leave_one_out
 from services.training.importing.raw_table import RawTable
 
@@ -32,6 +33,8 @@ class DataSet:
     hide_seen: bool = True
     note: str = ""
     """what a reader must know of the data"""
+    track: str = NO_QUERY_TIME
+    """the usual one, of benchmarks/quality/protocols.py"""
 
 
 def open_table(path: Path, root: Path) -> pd.DataFrame:

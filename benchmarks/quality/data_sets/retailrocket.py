@@ -3,7 +3,8 @@
 Called by   registry.py
 Protocol    one question a user: all views, cart additions and purchases of the training part, ranked over all items
             without those seen (the source took every other event of the held-back pair out, so an answer was never
-            seen). When the purchase was made is not known
+            seen). Times of the past are known, and tell what was bought together; when the held-back purchase was made
+            is not, hence the track
 """
 
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 
 from benchmarks.quality.data_sets.data_set import LEAVE_ONE_OUT, DataSet, as_raw, open_table
 from benchmarks.quality.interactions import Interactions, build_interactions
+from benchmarks.quality.protocols import PAST_TIMES
 from benchmarks.quality.splits import MakeSplit, Split, held_back
 from shared.models.tensors import BoolArray
 
@@ -27,7 +29,8 @@ def open_retailrocket(root: Path) -> DataSet:
     columns = events[["user_id", "item_id", "event", "timestamp"]].astype({"event": "str"})
     interactions = build_interactions(as_raw(path, columns.assign(position=position)), {})
     splits = {LEAVE_ONE_OUT: _held_back(is_test[interactions.row_E])}
-    return DataSet("retailrocket-multibehavior", interactions, splits, note="buyers only; views, carts and purchases")
+    note = "buyers only; views, carts and purchases"
+    return DataSet("retailrocket-multibehavior", interactions, splits, note=note, track=PAST_TIMES)
 
 
 def _held_back(held_E: BoolArray) -> MakeSplit:

@@ -4,8 +4,10 @@ Called by   tables.py (the product), benchmarks/quality (the rows markov and ite
 Step        the distinct times of one shopper, in order: the events of one basket share a step, a basket's items come
             after every item of the basket before
 Weight      decay^(gap - 1) for each pair `gap` steps apart, at most `window`; with `backward`, the pair counts the
-            other way round, too, at that share; with `together`, so do pairs within one step. A pair of baskets is
-            shared out among its pairs of items, so that a basket of fifty does not outvote fifty shoppers. Then
+            other way round, too, at that share; with `together`, so do pairs within one step. With `far` below 1, the
+            rest of the weight is halved with every `near_min` between the two: one basket's items are often stored
+            seconds apart. A pair of baskets is shared out among its pairs of items, so that a basket of fifty does not
+            outvote fifty shoppers. Then
             / ((pairs from the item + shrinkage)^from_power × (pairs to the item + shrinkage)^to_power)
 Votes       how long an item speaks of what comes next: for `votes` steps, each `vote_decay` lighter than the one after
 Source      item-to-item transitions and sequence-aware nearest neighbours (Ludewig and Jannach, 2018)
@@ -33,6 +35,8 @@ class TransitionConfig:
     decay: float = 0.8
     backward: float = 0.0
     together: float = 0.0
+    near_min: float = 1.0
+    far: float = 1.0
     from_power: float = 0.5
     to_power: float = 0.25
     shrinkage: float = 1.0
@@ -46,8 +50,9 @@ class TransitionConfig:
 
 MARKOV = TransitionConfig(window=1, from_power=1.0, to_power=0.0, votes=1)
 """the chance of each item to come next, shrunk towards 0 where little was seen"""
-BOTH_WAYS = TransitionConfig(backward=1.0, together=1.0, votes=50, vote_decay=0.9)
+BOTH_WAYS = TransitionConfig(backward=1.0, together=1.0, far=0.1, votes=50, vote_decay=0.9)
 """what is near in time, before or after, read with a long memory"""
+MINUTE_MS = 60_000
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class Steps:
 
     item_GV: sp.csr_array
     user_G: LongArray
+    at_ms_G: LongArray
 
 
 def fit_transitions(sequences: Sequences, num_items: int, config: TransitionConfig, threads: int = 1) -> Transitions:
@@ -63,7 +69,7 @@ def fit_transitions(sequences: Sequences, num_items: int, config: TransitionConf
     steps = find_steps(sequences, num_items)
     share_GV = sp.csr_array(sp.diags_array(1 / np.sqrt(np.diff(steps.item_GV.indptr))) @ steps.item_GV)
     share_GV = share_GV.astype(np.float32)
-    pair_GG = count_pairs(steps.user_G, config)
+    pair_GG = count_pairs(steps, config)
     size_G = share_GV.sum(axis=1)
     from_V = _power(share_GV.T @ (pair_GG @ size_G), config.shrinkage, config.from_power)
     to_V = _power(share_GV.T @ (pair_GG.T @ size_G), config.shrinkage, config.to_power)
@@ -90,22 +96,33 @@ def find_steps(sequences: Sequences, num_items: int) -> Steps:
     item_GV = sp.csr_array((ones, sequences.code_E.copy(), start_G1), shape=(len(start_G), num_items))
     item_GV.sum_duplicates()
     item_GV.data[:] = 1
-    return Steps(item_GV, user_E[start_G].astype(np.int64))
+    return Steps(item_GV, user_E[start_G].astype(np.int64), sequences.at_ms_E[start_G])
 
 
-def count_pairs(user_G: LongArray, config: TransitionConfig) -> sp.csr_array:
+def count_pairs(steps: Steps, config: TransitionConfig) -> sp.csr_array:
     """Return the weight of each pair of steps of one shopper: a band along the diagonal."""
     gap_W = np.arange(-config.window, config.window + 1)
     weight_W = np.where(gap_W > 0, 1.0, config.backward) * config.decay ** (np.abs(gap_W) - 1.0)
     weight_W[config.window] = config.together
     gap_W, weight_W = gap_W[weight_W > 0], weight_W[weight_W > 0].astype(np.float32)
-    steps = len(user_G)
-    other_GW = np.arange(steps, dtype=np.int32)[:, None] + gap_W.astype(np.int32)
-    inside_GW = (other_GW >= 0) & (other_GW < steps)
-    inside_GW &= user_G[np.clip(other_GW, 0, steps - 1)] == user_G[:, None]
+    size = len(steps.user_G)
+    other_GW = np.arange(size, dtype=np.int32)[:, None] + gap_W.astype(np.int32)
+    inside_GW = (other_GW >= 0) & (other_GW < size)
+    inside_GW &= steps.user_G[np.clip(other_GW, 0, size - 1)] == steps.user_G[:, None]
+    other_P = other_GW[inside_GW]
+    weight_P = np.broadcast_to(weight_W, other_GW.shape)[inside_GW]
+    if config.far < 1:
+        one_P = np.repeat(np.arange(size), inside_GW.sum(axis=1))
+        weight_P = weight_P * nearness(np.abs(steps.at_ms_G[other_P] - steps.at_ms_G[one_P]), config)
     start_G1 = np.concatenate([[0], np.cumsum(inside_GW.sum(axis=1))]).astype(np.int32)
-    weight_GW = np.broadcast_to(weight_W, other_GW.shape)
-    return sp.csr_array((weight_GW[inside_GW], other_GW[inside_GW], start_G1), shape=(steps, steps))
+    return sp.csr_array((weight_P, other_P, start_G1), shape=(size, size))
+
+
+def nearness(apart_ms_P: LongArray, config: TransitionConfig) -> FloatArray:
+    """Return what is left of a pair's weight for the time between its two steps, from 1 down to `far`."""
+    halvings_P = apart_ms_P / (config.near_min * MINUTE_MS)
+    left_P: FloatArray = (config.far + (1 - config.far) * np.exp2(-halvings_P)).astype(np.float32)
+    return left_P
 
 
 def _power(count_V: FloatArray, shrinkage: float, power: float) -> FloatArray:

@@ -5,7 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from services.training.collaborative.transitions import MARKOV, TransitionConfig, count_pairs, fit_transitions
+from services.training.collaborative.transitions import (
+    BOTH_WAYS,
+    MARKOV,
+    MINUTE_MS,
+    TransitionConfig,
+    count_pairs,
+    find_steps,
+    fit_transitions,
+)
 from services.training.examples.sequences import Sequences, build_sequences
 from shared.models.sources.transitions import MAX_VOTES, TransitionSource
 from shared.models.tables import ItemNeighbours, Transitions
@@ -64,8 +72,25 @@ def test_pairs_are_those_of_plain_loops_over_baskets() -> None:
     assert np.allclose(dense(fit_transitions(sequences, 20, config, threads=2), 20), expected, atol=1e-5)
 
 
+def test_a_pair_loses_weight_with_the_time_between_its_steps_and_keeps_the_far_share() -> None:
+    sequences = sequences_of([(0, 0), (2 * MINUTE_MS, 1), (60 * MINUTE_MS, 2)], items=3)
+    config = replace(PLAIN, backward=1.0, decay=1.0, near_min=2.0, far=0.2)
+    pairs = dense(fit_transitions(sequences, 3, config), 3)
+    assert np.allclose(pairs, [[0, 0.6, 0.2], [0.6, 0, 0.2], [0.2, 0.2, 0]], atol=1e-6)
+    assert (dense(fit_transitions(sequences, 3, replace(config, far=1.0)), 3) == 1 - np.eye(3)).all()
+
+
+def test_a_basket_stored_second_by_second_is_told_from_what_came_days_later() -> None:
+    basket_then_another = [(0, 0), (1000, 1), (10**9, 2)]
+    sequences = sequences_of(*[basket_then_another] * 3, items=3)
+    table = fit_transitions(sequences, 3, BOTH_WAYS)
+    assert table.neighbour_VK[:2, :2].tolist() == [[1, 2], [0, 2]]
+    assert (table.weight_VK[:2, 0] > 3 * table.weight_VK[:2, 1]).all()
+
+
 def test_steps_without_a_neighbour_make_no_pairs() -> None:
-    assert count_pairs(np.array([0, 1, 2]), PLAIN).nnz == 0
+    assert count_pairs(find_steps(sequences_of([(1, 0)], [(1, 1)], [(1, 2)], items=3), 3), BOTH_WAYS).nnz == 3
+    assert count_pairs(find_steps(sequences_of([(1, 0)], [(1, 1)], [(1, 2)], items=3), 3), PLAIN).nnz == 0
     assert (fit_transitions(sequences_of([], items=3), 3, MARKOV).neighbour_VK == -1).all()
 
 

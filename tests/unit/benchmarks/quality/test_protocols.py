@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.quality.errors import ProtocolError
 from benchmarks.quality.interactions import Interactions
-from benchmarks.quality.protocols import NO_QUERY_TIME, QUERY_TIME, Benchmark, make_benchmark
+from benchmarks.quality.protocols import NO_QUERY_TIME, PAST_TIMES, QUERY_TIME, Benchmark, make_benchmark
 from benchmarks.quality.splits import Split, global_time, held_back, leave_one_out, sessions
 from benchmarks.quality.task import Questions
 from services.training.examples.sequences import Sequences
@@ -62,13 +62,26 @@ def test_a_question_without_query_time_is_asked_one_second_after_the_newest_even
     assert (blind.at_ms_L.tolist(), blind.as_of_ms) == ([0, 1000, 2000], 3000)
     seeing = make_benchmark(interactions, leave_one_out, True, QUERY_TIME).test.histories[0]
     assert (seeing.at_ms_L.tolist(), seeing.as_of_ms) == ([100_000, 200_000, 300_000], 90_000_000)
+    between = make_benchmark(interactions, leave_one_out, True, PAST_TIMES).test.histories[0]
+    assert (between.at_ms_L.tolist(), between.as_of_ms) == ([100_000, 200_000, 300_000], 301_000)
 
 
 def test_the_query_time_track_needs_times(tmp_path: Path) -> None:
-    with pytest.raises(ProtocolError, match="needs the time of every event"):
+    with pytest.raises(ProtocolError, match="query-time needs the time of every event,"):
         make_benchmark(three_users(tmp_path), leave_one_out, True, QUERY_TIME)
     with pytest.raises(ProtocolError, match="needs the time of every event"):
         global_time(three_users(tmp_path))
+
+
+def test_the_past_times_track_needs_no_time_of_an_answer_and_all_of_the_past(tmp_path: Path) -> None:
+    events = {"user_id": [1] * 4, "item_id": ["a", "b", "c", "d"], "position": [0, 1, 2, 3]}
+    dated = read(tmp_path / "dated", **events, timestamp=[1, 2, 3, None])
+    assert len(make_benchmark(dated, leave_one_out, True, PAST_TIMES).test) == 1
+    with pytest.raises(ProtocolError, match="query-time needs"):
+        make_benchmark(dated, leave_one_out, True, QUERY_TIME)
+    undated = read(tmp_path / "undated", **events, timestamp=[1, None, 3, 4])
+    with pytest.raises(ProtocolError, match="past-times needs the time of every event before the test"):
+        make_benchmark(undated, leave_one_out, True, PAST_TIMES)
 
 
 def test_an_answer_that_was_seen_before_is_counted_and_not_asked(tmp_path: Path) -> None:
@@ -99,23 +112,24 @@ def test_a_global_split_learns_nothing_from_after_the_cut(tmp_path: Path) -> Non
 
 
 def test_what_the_source_holds_back_is_asked_and_validation_is_made_alike(tmp_path: Path) -> None:
+    # User 1 keeps another purchase than the last one; user 2 does not, and is not asked in validation.
     interactions = read(
         tmp_path,
-        user_id=[1, 1, 1, 1, 1],
-        item_id=["a", "b", "b", "c", "d"],
-        event=["view", "view", "transaction", "view", "transaction"],
-        timestamp=[1, 2, 3, 4, 5],
+        user_id=[1, 1, 1, 1, 1, 2, 2, 2],
+        item_id=["a", "b", "b", "c", "d", "a", "b", "d"],
+        event=["transaction", "view", "transaction", "view", "transaction", "view", "transaction", "transaction"],
+        timestamp=[1, 2, 3, 4, 5, 1, 2, 3],
     )
-    held_E = interactions.row_E == 4
+    held_E = np.isin(interactions.row_E, [4, 7])
 
     def split(given: Interactions) -> Split:
         return held_back(given, held_E)
 
     benchmark = make_benchmark(interactions, split, True, NO_QUERY_TIME)
-    assert names(interactions, benchmark.task.train) == [["a", "c"]]
-    assert names(interactions, benchmark.task.refit) == [["a", "b", "b", "c"]]
+    assert names(interactions, benchmark.task.train) == [["a", "c"], ["a", "b"]]
+    assert names(interactions, benchmark.task.refit) == [["a", "b", "b", "c"], ["a", "b"]]
     assert asked(interactions, benchmark.task.validation) == [(["a", "c"], ["b"])]
-    assert asked(interactions, benchmark.test) == [(["a", "b", "b", "c"], ["d"])]
+    assert asked(interactions, benchmark.test) == [(["a", "b", "b", "c"], ["d"]), (["a", "b"], ["d"])]
 
 
 def test_sessions_are_held_out_whole_and_asked_at_every_place_or_the_last(tmp_path: Path) -> None:

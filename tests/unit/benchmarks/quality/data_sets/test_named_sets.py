@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.quality.data_sets.data_set import DataSet
 from benchmarks.quality.data_sets.registry import open_data_set
-from benchmarks.quality.protocols import NO_QUERY_TIME, Benchmark, make_benchmark
+from benchmarks.quality.protocols import Benchmark, make_benchmark
 
 DAY_MS = 86_400_000
 
@@ -28,7 +28,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def opened(name: str) -> tuple[DataSet, Benchmark]:
     data_set = open_data_set(name)
     split = next(iter(data_set.splits.values()))
-    return data_set, make_benchmark(data_set.interactions, split, data_set.hide_seen, NO_QUERY_TIME)
+    return data_set, make_benchmark(data_set.interactions, split, data_set.hide_seen, data_set.track)
 
 
 def answers(benchmark: Benchmark) -> list[list[str]]:
@@ -78,16 +78,17 @@ def test_retailrocket_asks_for_the_purchase_that_the_source_holds_back(root: Pat
     write(
         root,
         "retailrocket-multibehavior/events.parquet",
-        user_id=[0, 0, 0, 0],
-        item_id=[5, 3, 3, 9],
-        event=["view", "view", "transaction", "transaction"],
-        timestamp=[10, 20, 30, None],
-        split=["train", "train", "train", "test"],
+        user_id=[0] * 5,
+        item_id=[5, 4, 3, 3, 9],
+        event=["view", "transaction", "view", "transaction", "transaction"],
+        timestamp=[10, 15, 20, 30, None],
+        split=["train"] * 4 + ["test"],
     )
     data_set, benchmark = opened("retailrocket-multibehavior")
-    assert (pasts(benchmark), answers(benchmark)) == ([["5", "3", "3"]], [["9"]])
-    assert len(benchmark.task.train) == 1  # both events of the validation pair are out
+    assert (pasts(benchmark), answers(benchmark)) == ([["5", "4", "3", "3"]], [["9"]])
+    assert len(benchmark.task.train) == 2  # both events of the validation pair are out
     assert list(data_set.splits) == ["leave-one-out"]
+    assert benchmark.test.histories[0].at_ms_L.tolist() == [10_000, 15_000, 20_000, 30_000]
 
 
 def test_yoochoose_validates_on_the_last_day_of_training_and_ranks_seen_items_again(root: Path) -> None:
