@@ -24,6 +24,9 @@ typed by hand: it is made from `benchmarks/results/quality/*.json` and `benchmar
 
 - **Ranking** is over all items of a data set, never against sampled negatives. Ties count at the middle of the places
   they share.
+- **Track**: *no-query-time* tells the order of what a user did and nothing else; *past-times* also when each thing was
+  done, so that a basket is told from what came days later, but not when the answer was given; *query-time* tells that,
+  too. Rows of one table are always of one track.
 - **What is read**: all rows read who took what in which order. `transformer` and `fused` also read what the data set
   says of its items (category, brand, price), as the product does; `sasrec` and most published rows do not.
 - **Choices** (configuration, epoch, weights of the fusion) are made on validation questions, never on the test. *Tried*
