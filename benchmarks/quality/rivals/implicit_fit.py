@@ -39,6 +39,7 @@ RIVAL = Path(__file__).with_name("implicit_models.py")
 RIVAL_OF = {"item_cf": "item_cf", "user_cf": "item_cf", "svd": "ials", "ials": "ials"}
 HALF_LIFE_DAYS, SHRINKAGE, SEED = 90.0, 1.0, 7
 LIMIT_S = 600
+NOTE = "Seconds to fit Aisle's counting models and those of the library `implicit` on the same matrix: medians, one run"
 
 
 def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
@@ -49,7 +50,8 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         print(f"implicit cannot be run by {options.implicit_python}: {error}", file=sys.stderr)
         return 2
-    result = {"environment": environment(), "threads": options.threads, "sets": sets}
+    about = {"environment": environment(), "threads": options.threads, "note": NOTE}
+    result = {**about, "rows": [row for each in sets for row in table_rows(each)], "sets": sets}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "fit-times.json").write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(sets, indent=2))
@@ -80,6 +82,21 @@ def compared(name: str, taste_UV: sp.csr_array, options: argparse.Namespace) -> 
     users, items = taste_UV.shape
     size = {"users": users, "items": items, "entries": int(taste_UV.nnz)}
     return {"data": name, **size, "implicit": theirs["version"], "models": rows}
+
+
+def table_rows(compared_set: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the medians of one data set as lines of the page."""
+    return [
+        {
+            "data": compared_set["data"],
+            "model": model,
+            "aisle_s": times["aisle_s"]["median"],
+            "implicit": times["implicit_model"],
+            "implicit_s": times["implicit_s"]["median"],
+            "times_faster": times["times_faster"],
+        }
+        for model, times in compared_set["models"].items()
+    ]
 
 
 def our_times(taste_UV: sp.csr_array, options: argparse.Namespace) -> dict[str, list[float]]:

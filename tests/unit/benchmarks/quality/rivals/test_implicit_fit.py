@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from benchmarks.quality.rivals.implicit_fit import compared, main, parse, summary
+from benchmarks.quality.rivals.implicit_fit import compared, main, parse, summary, table_rows
 
 SAYS = {"version": "0.0", "times": {"item_cf": [2.0, 4.0, 3.0], "ials": [9.0, 9.0, 9.0]}}
 
@@ -34,6 +34,8 @@ def test_each_model_stands_beside_its_nearest_of_kind(tmp_path: Path) -> None:
     assert len(found["models"]["ials"]["aisle_s"]["repeats"]) == 3
     ours = found["models"]["item_cf"]
     assert ours["times_faster"] == pytest.approx(3 / ours["aisle_s"]["median"], rel=0.05)
+    line = next(row for row in table_rows(found) if row["model"] == "svd")
+    assert (line["data"], line["implicit"], line["implicit_s"]) == ("small", "ials", 9)
 
 
 def test_a_library_that_cannot_be_run_is_said_and_nothing_is_written(
