@@ -84,6 +84,8 @@ def ranked_list(
     connection: Connection, name: ListName, now: datetime, *, overall: int = 300, by_category: int = 50
 ) -> dict[str | None, list[ScoredItem]]:
     """Return a list over everything (under None) and one for each category, best first, ties by item id."""
+    # Nobody waits for this: on all cores of a small machine it would delay the answers that somebody waits for.
+    connection.execute(text("SET LOCAL max_parallel_workers_per_gather = 0"))
     rows = connection.execute(text(QUERIES[name]), _parameters(name, now, overall, by_category))
     lists: dict[str | None, list[ScoredItem]] = defaultdict(list)
     for category, item_id, score in rows:
