@@ -7,6 +7,7 @@ import json
 import time
 import urllib.error
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ class Answer:
     headers: Mapping[str, str]
 
 
-class RunningShop:
+class RunningShop(ABC):
     """How a shop is reached; who starts it says where everything is."""
 
     def __init__(self, home: Path, urls: dict[str, str]) -> None:
@@ -39,9 +40,9 @@ class RunningShop:
         """headers of every call"""
 
     @property
+    @abstractmethod
     def database_url(self) -> str:
         """Where the registry is."""
-        raise NotImplementedError
 
     @property
     def bundles(self) -> Path:

@@ -1,6 +1,6 @@
 """make bench-retrieval: exact search against the index, from the trained table's own size to ten million items.
 
-Called by   `make bench-retrieval`, or python -m benchmarks.retrieval [--sizes 100000 1000000] [--bundle FOLDER]
+Called by   `make bench-retrieval`, or python -m benchmarks.retrieval [--sizes 100000 1000000] [--work FOLDER]
 Out         benchmarks/results/retrieval.json, a table, docs/benchmarks/retrieval.md
 Tables      the trained one as it is; larger ones resampled from it with neighbour distances matched (resample.py)
 Time        an hour at most on two idle cores, most of it training and the ten-million table; 12 GB of memory for that
