@@ -13,7 +13,7 @@ from deploy.local.addresses import TOKEN_SETTING, read_addresses
 from deploy.local.ports import free_port
 from deploy.local.state_file import ChildRecord, StateFile
 from shared.contracts.access import TOKEN_HEADER
-from tests.running_shop import RunningShop
+from tests.running_shop import RunningShop, until
 
 SERVICES = ("GATEWAY", "FEATURE", "RANKING", "TRAINING")
 
@@ -46,6 +46,15 @@ class Platform(RunningShop):
         """Run an aisle command and return how it ended."""
         command = [sys.executable, "-m", "services.command.main", *arguments]
         return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=240, check=False)
+
+    def open_shop(self) -> str:
+        """Start everything with the tiny shop and a model that serves; return the model's version."""
+        started = self.aisle("up")
+        assert started.returncode == 0, started.stdout + started.stderr
+        self.fill_catalogue()
+        version = self.publish(seed=0)
+        until(lambda: self.serves(version))
+        return version
 
     def _credentials(self) -> dict[str, str]:
         """Return what the services of this home ask of each other, and what a test gave; the gateway heeds its own."""

@@ -19,11 +19,7 @@ HOUR_S, NEAR_S = 3600, 60
 def platform(store_home: Path) -> Iterator[Platform]:
     """Return a platform with the tiny shop, a model, and three shoppers, each with a taste."""
     platform = Platform(store_home / "hot-lists" / ".aisle")
-    started = platform.aisle("up")
-    assert started.returncode == 0, started.stdout + started.stderr
-    platform.fill_catalogue()
-    version = platform.publish(seed=0)
-    until(lambda: platform.serves(version))
+    platform.open_shop()
     for shopper, item in zip(SHOPPERS, ("wine-fine-1", "coffee-fine-1", "bread-fine-1"), strict=True):
         assert platform.post("/events", {"type": "purchase", "user_id": shopper, "item_id": item}).body["accepted"] == 1
     until(lambda: all(list_of(platform, shopper, 6)["degraded_reason"] == "none" for shopper in SHOPPERS))

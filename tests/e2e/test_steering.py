@@ -20,11 +20,7 @@ PAGE = {"page": "home"}
 def platform(store_home: Path) -> Iterator[Platform]:
     """Return a platform with the tiny shop, a model, and a shopper who buys wine."""
     platform = Platform(store_home / "steering" / ".aisle")
-    started = platform.aisle("up")
-    assert started.returncode == 0, started.stdout + started.stderr
-    platform.fill_catalogue()
-    version = platform.publish(seed=0)
-    until(lambda: platform.serves(version))
+    platform.open_shop()
     for number in range(3):
         purchase = {"type": "purchase", "user_id": SHOPPER, "item_id": f"wine-fine-{number}"}
         assert platform.post("/events", purchase).body["accepted"] == 1

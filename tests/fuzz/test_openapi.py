@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.running_platform import Platform
-from tests.running_shop import until
 
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "0"))
 SEED = os.environ.get("FUZZ_SEED", "20260314")
@@ -30,11 +29,7 @@ def platform(store_home: Path) -> Iterator[Platform]:
     platform = Platform(store_home / "fuzz" / ".aisle")
     platform.environment |= {"AISLE_API_KEYS": KEY, "AISLE_RATE_LIMIT_PER_S": "1000000"}
     platform.credentials = {"X-API-Key": KEY}
-    started = platform.aisle("up")
-    assert started.returncode == 0, started.stdout + started.stderr
-    platform.fill_catalogue()
-    version = platform.publish(seed=0)
-    until(lambda: platform.serves(version))
+    platform.open_shop()
     yield platform
     assert platform.aisle("down").returncode == 0
     shutil.rmtree(platform.home.parent, ignore_errors=True)

@@ -75,11 +75,7 @@ class Traffic:
 @pytest.fixture(scope="module")
 def platform(store_home: Path) -> Iterator[Platform]:
     platform = Platform(store_home / "monitored" / ".aisle")
-    started = platform.aisle("up")
-    assert started.returncode == 0, started.stdout + started.stderr
-    platform.fill_catalogue()
-    version = platform.publish(seed=0)
-    until(lambda: platform.serves(version))
+    platform.open_shop()
     traffic = Traffic(platform)
     thread = threading.Thread(target=traffic.run)
     thread.start()
