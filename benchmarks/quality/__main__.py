@@ -63,6 +63,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("data", help=f"a folder, or one of {', '.join(NAMED)}")
     parser.add_argument("--seeds", type=positive, default=5)
+    parser.add_argument("--seeds-at-once", type=positive, default=1, help="each in a process of its own")
     parser.add_argument("--budget-minutes", type=float, default=float("inf"))
     parser.add_argument("--models", default="", help=f"some of {','.join(row.name for row in ROWS)}")
     parser.add_argument("--protocol", default="", help="leave-one-out, time or sessions; without it the usual one")
@@ -119,7 +120,8 @@ def run_rows(names: Sequence[str], benchmark: Benchmark, options: argparse.Names
             file.put(NotRun(name, "BUDGET_MINUTES ran out before it was begun"))
             continue
         console.print(f"{name} ...", highlight=False)
-        measured = run_row(name, benchmark, Limits(options.seeds, deadline_s), lambda line: console.print(f"  {line}"))
+        limits = Limits(options.seeds, deadline_s, options.seeds_at_once)
+        measured = run_row(name, benchmark, limits, lambda line: console.print(f"  {line}"))
         file.put(measured)
         if isinstance(measured, NotRun):
             console.print(f"  not run: {measured.reason}", highlight=False)

@@ -9,7 +9,7 @@ Weights     conditional logit over as many candidates of a source as in serving,
 Dimensions  B histories, Q questions, C candidates, V items, F columns
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -52,6 +52,7 @@ COUNTED = CollaborativeConfig(
 )
 """the product's settings, with twice the neighbours: public sets are smaller than what a bundle may hold"""
 FOR_EVER_DAYS = 1e9
+BLOCK = 64
 Ask = Callable[[History], SourceScores]
 
 
@@ -113,14 +114,13 @@ class FusedModel:
         tops = [found.top(FusionConfig().per_source, allowed_V) for found in scores.values()]
         return np.unique(np.concatenate(tops)).astype(np.int32)
 
-    def _all_scores(self, histories: Sequence[History]) -> list[dict[str, SourceScores]]:
-        return [
-            {**{name: ask(history) for name, ask in self._asks.items()}, "sequence": self._sequence(history)}
-            for history in histories
-        ]
-
-    def _sequence(self, history: History) -> SourceScores:
-        return DenseScores(self._encoder.scores([history])[0])
+    def _all_scores(self, histories: Sequence[History]) -> Iterator[dict[str, SourceScores]]:
+        """Yield what every source says; the encoder reads a block at a time, the others one history."""
+        for start in range(0, len(histories), BLOCK):
+            block = histories[start : start + BLOCK]
+            for history, score_V in zip(block, self._encoder.scores(block), strict=True):
+                counted_scores = {name: ask(history) for name, ask in self._asks.items()}
+                yield {**counted_scores, "sequence": DenseScores(score_V)}
 
 
 def counted(sequences: Sequences, task: QualityTask, seed: int) -> dict[str, Ask]:

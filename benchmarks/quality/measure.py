@@ -1,18 +1,22 @@
 """One row of the table: choose its configuration on validation, fit it with every seed, ask the test questions.
 
 Called by   row_process.py, in a process of its own
+Seeds       one after the other, or several at once, each in a process of its own: then they share the machine, and the
+            seconds are those of sharing it
 Choice      NDCG@10 on at most 4,000 random validation questions, with the first seed; one alone is not tried
 fit_s       `fit` of the chosen configuration (of a row that trains: its epochs, also those of an interrupted process);
             refit_s: learning the validation events, too; both the mean of the seeds
 latency_ms  mean of one user at a time, scores and the first ten places, on one thread
-Memory      peak_mb is the highest resident set of the row's process, start_mb what interpreter, libraries and log take
+Memory      peak_mb is the highest resident set of a process of the row, start_mb that before its first model
 Dimensions  Q questions, M metrics, S seeds, B questions of a block, V items
 """
 
+import multiprocessing
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +26,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from benchmarks.quality.compare import Doubles, drawn_means, interval
 from benchmarks.quality.metrics import ACCURACY, Answers, ListJudge, answer_block, seen_transitions
 from benchmarks.quality.protocols import Benchmark
-from benchmarks.quality.row import QualityModel, Row
+from benchmarks.quality.row import QualityModel, Row, Training
 from benchmarks.quality.task import QualityTask, Questions
 from services.training.progress import Report, quiet, under
 from shared.models.sources.scores import best_first
@@ -41,6 +45,8 @@ class Limits:
     seeds: int = 5
     deadline_s: float = float("inf")
     """time.time() after which no further seed is begun"""
+    at_once: int = 1
+    """seeds that run side by side"""
 
 
 @dataclass(frozen=True)
@@ -51,15 +57,17 @@ class Measured:
     ndcg_Q: Doubles
 
 
-@dataclass
-class Runs:
-    """What the seeds came to."""
+@dataclass(frozen=True)
+class SeedRun:
+    """What one seed came to."""
 
-    models: list[QualityModel] = field(default_factory=list)
-    answers: list[Answers] = field(default_factory=list)
-    lists: list[dict[str, float]] = field(default_factory=list)
-    fit_s: list[float] = field(default_factory=list)
-    refit_s: list[float] = field(default_factory=list)
+    training: Training
+    answers: Answers
+    lists: dict[str, float]
+    fit_s: float
+    refit_s: float
+    latency_ms: float
+    peak_mb: float
 
 
 def measure(row: Row, benchmark: Benchmark, limits: Limits, report: Report = quiet) -> Measured:
@@ -68,25 +76,31 @@ def measure(row: Row, benchmark: Benchmark, limits: Limits, report: Report = qui
     tried = tune(row, benchmark.task, report)
     chosen = max(tried, key=lambda attempt: attempt["validation_ndcg@10"])["configuration"] if tried else row.grid[0]
     runs = run_seeds(row, chosen, benchmark, limits, report)
-    first = runs.models[0].training
+    first = runs[0].training
     values = {
         "model": row.name,
-        "seeds": len(runs.models),
+        "seeds": len(runs),
+        "seeds_at_once": min(limits.at_once, len(runs)),
         **scores_of(runs, seen_transitions(benchmark.task.refit, benchmark.test)),
-        "fit_s": round(float(np.mean(runs.fit_s)), 3),
-        "refit_s": round(float(np.mean(runs.refit_s)), 3),
+        "fit_s": mean_s([run.fit_s for run in runs]),
+        "refit_s": mean_s([run.refit_s for run in runs]),
         "epochs": first.epochs,
-        "s_per_epoch": round(float(np.mean([model.training.s_per_epoch for model in runs.models])), 3),
-        "s_to_best": round(float(np.mean([model.training.s_to_best for model in runs.models])), 3),
+        "s_per_epoch": mean_s([run.training.s_per_epoch for run in runs]),
+        "s_to_best": mean_s([run.training.s_to_best for run in runs]),
         "curve": [round(value, 6) for value in first.curve],
-        "latency_ms": round(latency_ms(runs.models[0], benchmark.test), 3),
-        "peak_mb": round(peak_mb(), 1),
+        "latency_ms": round(runs[0].latency_ms, 3),
+        "peak_mb": round(max(peak_mb(), *(run.peak_mb for run in runs)), 1),
         "start_mb": round(start_mb, 1),
         "configurations_tried": max(len(tried), 1),
         "chosen": dict(chosen),
         "tuning": tried,
     }
-    return Measured(values, np.mean([answers.ndcg_Q for answers in runs.answers], axis=0))
+    return Measured(values, np.mean([run.answers.ndcg_Q for run in runs], axis=0))
+
+
+def mean_s(second_S: list[float]) -> float:
+    """Return the mean of some times."""
+    return round(float(np.mean(second_S)), 3)
 
 
 def tune(row: Row, task: QualityTask, report: Report) -> list[dict[str, Any]]:
@@ -103,23 +117,51 @@ def tune(row: Row, task: QualityTask, report: Report) -> list[dict[str, Any]]:
     return tried
 
 
-def run_seeds(row: Row, chosen: Mapping[str, Any], benchmark: Benchmark, limits: Limits, report: Report) -> Runs:
-    """Fit and ask with one seed after the other, as long as there is time for one more."""
-    runs, task = Runs(), benchmark.task
-    judge = ListJudge(task.refit, task.num_items)
-    for place in range(limits.seeds if row.stochastic else 1):
+def run_seeds(
+    row: Row, chosen: Mapping[str, Any], benchmark: Benchmark, limits: Limits, report: Report
+) -> list[SeedRun]:
+    """Fit and ask with every seed; one after the other, only as long as there is time for one more."""
+    seeds = range(FIRST_SEED, FIRST_SEED + (limits.seeds if row.stochastic else 1))
+    if limits.at_once == 1 or len(seeds) == 1:
+        return list(_in_turn(row, chosen, benchmark, seeds, limits.deadline_s, report))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(limits.at_once, context) as pool:
+        asked = [pool.submit(run_seed_of, row.name, chosen, benchmark, seed) for seed in seeds]
+        return [run.result() for run in asked]
+
+
+def _in_turn(
+    row: Row, chosen: Mapping[str, Any], benchmark: Benchmark, seeds: range, deadline_s: float, report: Report
+) -> Iterator[SeedRun]:
+    for seed in seeds:
         began_s = time.time()
-        model, seed = row.make(**chosen), FIRST_SEED + place
-        said = under(f"{row.name} seed {place + 1}", report)
-        fit_s = seconds_of(model.fit, task, seed, said)
-        runs.fit_s.append(fit_s if model.training.fit_s is None else model.training.fit_s)
-        runs.refit_s.append(seconds_of(model.refit, task, seed, said))
-        runs.models.append(model)
-        runs.answers.append(answer(model, benchmark.test, task.num_items))
-        runs.lists.append(judge.judge(runs.answers[-1].top_QK))
-        if 2 * time.time() - began_s > limits.deadline_s:
+        yield run_seed(row, chosen, benchmark, seed, under(f"{row.name} seed {seed - seeds[0] + 1}", report))
+        if 2 * time.time() - began_s > deadline_s:
             break
-    return runs
+
+
+def run_seed_of(name: str, chosen: Mapping[str, Any], benchmark: Benchmark, seed: int) -> SeedRun:
+    """Run one seed in a process of its own; a row is named, because it cannot be sent."""
+    from benchmarks.quality.models import row_named
+
+    return run_seed(row_named(name), chosen, benchmark, seed, quiet)
+
+
+def run_seed(row: Row, chosen: Mapping[str, Any], benchmark: Benchmark, seed: int, report: Report) -> SeedRun:
+    """Fit with one seed and ask the test questions."""
+    model, task = row.make(**chosen), benchmark.task
+    fit_s = seconds_of(model.fit, task, seed, report)
+    refit_s = seconds_of(model.refit, task, seed, report)
+    answers = answer(model, benchmark.test, task.num_items)
+    return SeedRun(
+        training=model.training,
+        answers=answers,
+        lists=ListJudge(task.refit, task.num_items).judge(answers.top_QK),
+        fit_s=fit_s if model.training.fit_s is None else model.training.fit_s,
+        refit_s=refit_s,
+        latency_ms=latency_ms(model, benchmark.test) if seed == FIRST_SEED else float("nan"),
+        peak_mb=peak_mb(),
+    )
 
 
 def seconds_of(step: Callable[[QualityTask, int, Report], None], task: QualityTask, seed: int, report: Report) -> float:
@@ -143,15 +185,15 @@ def answer(model: QualityModel, questions: Questions, num_items: int) -> Answers
     return Answers(accuracy_QM, np.concatenate([block.top_QK for block in blocks]))
 
 
-def scores_of(runs: Runs, seen_Q: BoolArray) -> dict[str, Any]:
+def scores_of(runs: list[SeedRun], seen_Q: BoolArray) -> dict[str, Any]:
     """Return the metrics over all questions, and over those whose transition was seen in the log or was not."""
-    accuracy_SQM = np.stack([answers.accuracy_QM for answers in runs.answers])
+    accuracy_SQM = np.stack([run.answers.accuracy_QM for run in runs])
     metrics = spread(accuracy_SQM.mean(axis=1))
     drawn_RM = drawn_means(accuracy_SQM.mean(axis=0))
     for place, name in enumerate(ACCURACY):
         metrics[name]["ci95"] = interval(drawn_RM[:, place])
-    for name in runs.lists[0]:
-        metrics[name] = mean_and_deviation(np.array([lists[name] for lists in runs.lists]))
+    for name in runs[0].lists:
+        metrics[name] = mean_and_deviation(np.array([run.lists[name] for run in runs]))
     parts = {"seen": seen_Q, "unseen": ~seen_Q}
     apart = {
         part: {"questions": int(mask_Q.sum()), **(spread(accuracy_SQM[:, mask_Q].mean(axis=1)) if mask_Q.any() else {})}

@@ -122,6 +122,10 @@ class ResultFile:
 def describe(data_set: DataSet, benchmark: Benchmark, asked: Asked) -> dict[str, Any]:
     """Return everything but the rows."""
     where = environment()
+    if asked.device == "cuda":
+        import torch
+
+        where["gpu"] = torch.cuda.get_device_name()
     return {
         "data": data_set.name,
         "protocol": asked.protocol,

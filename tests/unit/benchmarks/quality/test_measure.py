@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.quality.folder import read_folder
 from benchmarks.quality.measure import Limits, answer, measure
+from benchmarks.quality.models import row_named
 from benchmarks.quality.protocols import NO_QUERY_TIME, Benchmark, make_benchmark
 from benchmarks.quality.row import Row, Training
 from benchmarks.quality.splits import leave_one_out
@@ -62,6 +63,14 @@ def test_no_further_seed_is_begun_when_the_time_is_over(benchmark: Benchmark) ->
     values = measure(row, benchmark, Limits(seeds=5, deadline_s=0)).values
     assert values["seeds"] == 1
     assert values["metrics"]["ndcg@10"]["std"] is None
+
+
+def test_seeds_side_by_side_come_to_the_same_as_one_after_the_other(benchmark: Benchmark) -> None:
+    row = row_named("ials")
+    in_turn, at_once = (measure(row, benchmark, Limits(seeds=2, at_once=many)) for many in (1, 2))
+    np.testing.assert_array_equal(in_turn.ndcg_Q, at_once.ndcg_Q)
+    assert (in_turn.values["seeds_at_once"], at_once.values["seeds_at_once"]) == (1, 2)
+    assert in_turn.values["metrics"] == at_once.values["metrics"]
 
 
 def test_seen_and_unseen_transitions_make_up_the_whole(benchmark: Benchmark) -> None:
