@@ -20,7 +20,7 @@ from shared.service.http_client import Reply, ServiceTimeoutError, ServiceUnreac
 from shared.storage.redis.change_stream import Change, ChangeKind
 from shared.storage.redis.event_stream import StreamEvent, Verdict
 from shared.storage.redis.rate_limit import Grant
-from shared.storage.redis.recommendation_cache import CachedList, CacheRead, Versions
+from shared.storage.redis.recommendation_cache import CachedList, CacheRead, Entry, Versions
 
 START_MS = 1_770_000_000_000
 
@@ -50,7 +50,6 @@ class FakeCache:
 
     clock: FakeClock
     ttl_ms: int = 60_000
-    model: str | None = None
     rules: str | None = None
     users: dict[str, str] = field(default_factory=dict)
     entries: dict[tuple[str, str], tuple[bytes, Versions, int]] = field(default_factory=dict)
@@ -64,7 +63,7 @@ class FakeCache:
         self.reads += 1
         await asyncio.sleep(self.delay_s)
         self._refuse_when_down()
-        versions = Versions(self.users.get(user_key), self.model, self.rules)
+        versions = Versions(self.users.get(user_key), self.rules)
         entry = self.entries.get((request_hash, user_key))
         if entry is None:
             return CacheRead(None, versions)
@@ -72,10 +71,11 @@ class FakeCache:
         fresh = made_with == versions and now_ms < made_at_ms + self.ttl_ms
         return CacheRead(CachedList(body, made_at_ms, fresh), versions)
 
-    async def write(self, request_hash: str, user_key: str, body: bytes, versions: Versions, now_ms: int) -> None:
-        """Keep a list."""
+    async def write(self, entries: Sequence[Entry]) -> None:
+        """Keep lists."""
         self._refuse_when_down()
-        self.entries[request_hash, user_key] = (body, versions, now_ms)
+        for entry in entries:
+            self.entries[entry.request_hash, entry.user_key] = (entry.body, entry.versions, entry.made_at_ms)
 
     async def lock(self, request_hash: str, user_key: str) -> str | None:
         """Return a token unless the test says that somebody else has it."""

@@ -12,17 +12,19 @@ Source      online store and point-in-time read of a feature store (Feast, "Arch
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 import structlog
 
-from services.feature.shopper_history import ShopperHistory
+from services.feature.shopper_history import READS, ShopperHistory
 from shared.contracts.internal import Profile, UserState
 from shared.features.catalogue import Catalogue
-from shared.features.user import user_features
+from shared.features.events import EMPTY_WINDOW, EventWindow
+from shared.features.shopper_events import NO_EVENTS, ShopperEvents
+from shared.features.user import NO_FEATURES, UserFeatures, user_features
 from shared.resilience.circuit_breaker import CircuitBreaker
 from shared.resilience.concurrency_limit import SaturatedError
 from shared.storage.history import HistoryEvent, in_order
@@ -57,11 +59,27 @@ class Known:
     origin: Origin
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What may be used of a shopper strictly before a moment; without their consent nothing of what they did."""
+
+    version: str
+    events: ShopperEvents
+    window: EventWindow
+    """the same events over the catalogue"""
+    features: UserFeatures
+    profile: Profile
+
+
 class OnlineStates(Protocol):
     """shared.storage.redis.user_state.OnlineStateReader."""
 
     async def read(self, user_key: str) -> OnlineState | None:
         """Return the state if it is complete."""
+        ...
+
+    async def read_many(self, user_keys: Sequence[str]) -> list[OnlineState | None]:
+        """Return the state of each if it is complete."""
         ...
 
     async def version(self, user_key: str) -> str:
@@ -96,24 +114,41 @@ class UserStates:
     async def state(self, user_key: str, as_of_ms: int) -> tuple[UserState, Origin]:
         """Return what is known strictly before a moment, and from where; of somebody unknown, an empty state."""
         known = await self._known(user_key)
-        online = known.online
-        if not online.profile.personalisation:
-            hidden = Profile(personalisation=False)
-            return UserState(user_key=user_key, version=online.version, as_of_ms=as_of_ms, profile=hidden), known.origin
-        events = online.events.before(as_of_ms)
-        catalogue = self._catalogue()
-        features = user_features(events.window(catalogue.row_of), catalogue, as_of_ms)
+        seen = self._seen(known.online, as_of_ms)
+        version, profile = known.online.version, seen.profile
+        if not profile.personalisation:
+            return UserState(user_key=user_key, version=version, as_of_ms=as_of_ms, profile=profile), known.origin
         state = UserState.model_construct(
             user_key=user_key,
-            version=online.version,
+            version=version,
             as_of_ms=as_of_ms,
-            events=events.packed(),
-            profile=online.profile,
-            features=features.as_dict(),
-            category_preference=dict(features.category_preference),
-            brand_preference=dict(features.brand_preference),
+            events=seen.events.packed(),
+            profile=profile,
+            features=seen.features.as_dict(),
+            category_preference=dict(seen.features.category_preference),
+            brand_preference=dict(seen.features.brand_preference),
         )
         return state, known.origin
+
+    async def seen(self, user_keys: Sequence[str], as_of_ms: int) -> list[Seen]:
+        """Return what `state` would of many shoppers, not packed; the online states come in one round trip.
+
+        STORE_ERRORS where the online store is away: what is made of these states could not be kept there either.
+        """
+        found = zip(user_keys, await self._online.read_many(user_keys), strict=True)
+        online_of = {user_key: online for user_key, online in found if online is not None}
+        missing = [user_key for user_key in user_keys if user_key not in online_of]
+        for some in (missing[start : start + READS] for start in range(0, len(missing), READS)):
+            rebuilt = await asyncio.gather(*map(self._rebuilt, some))
+            online_of |= {user_key: known.online for user_key, known in zip(some, rebuilt, strict=True)}
+        return [self._seen(online_of[user_key], as_of_ms) for user_key in user_keys]
+
+    def _seen(self, online: OnlineState, as_of_ms: int) -> Seen:
+        if not online.profile.personalisation:
+            return Seen(online.version, NO_EVENTS, EMPTY_WINDOW, NO_FEATURES, Profile(personalisation=False))
+        events, catalogue = online.events.before(as_of_ms), self._catalogue()
+        window = events.window(catalogue.row_of)
+        return Seen(online.version, events, window, user_features(window, catalogue, as_of_ms), online.profile)
 
     async def _known(self, user_key: str) -> Known:
         if self._breaker.allow():

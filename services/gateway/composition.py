@@ -20,7 +20,7 @@ from services.gateway.fallback import Fallback
 from services.gateway.hidden_items import HiddenItems
 from services.gateway.item_changes import ItemChanges
 from services.gateway.key_ring import KeyRing
-from services.gateway.list_store import Keep, ListStore
+from services.gateway.list_store import ListStore
 from services.gateway.listing import Listing
 from services.gateway.lists_board import ListsBoard
 from services.gateway.metrics import GatewayMetrics
@@ -44,6 +44,7 @@ from shared.service.background import Job
 from shared.service.clock import Clock
 from shared.service.metrics import ServiceMetrics
 from shared.service.settings import Settings
+from shared.storage.redis.recommendation_cache import Entry
 
 GOOD_TIME = 0.4
 """share of the deadline that a live list may take before there are too many at once: a state is a third of the work, so
@@ -77,7 +78,7 @@ class Parts:
     limits: RateLimits
     board: ListsBoard
     changes: ItemChanges
-    keeps: AfterAnswer[Keep]
+    keeps: AfterAnswer[Entry]
     impressions: AfterAnswer[Shown]
     jobs: dict[str, Job]
 
@@ -136,7 +137,7 @@ class _Shared:
     changes: ItemChanges
     hidden: HiddenItems
     model: ServingModel
-    keeps: AfterAnswer[Keep]
+    keeps: AfterAnswer[Entry]
     impressions: AfterAnswer[Shown]
     clock: Clock
     metrics: GatewayMetrics

@@ -24,7 +24,7 @@ from services.gateway.serving_model import ServingModel
 from shared.resilience.circuit_breaker import CircuitBreaker
 from shared.resilience.deadline import Deadline
 from shared.storage.redis.clients import STORE_ERRORS
-from shared.storage.redis.recommendation_cache import CachedList, Versions
+from shared.storage.redis.recommendation_cache import CachedList, Entry, Versions
 
 log = structlog.get_logger(__name__)
 
@@ -51,17 +51,6 @@ class Look:
 
     kept: KeptList | None
     versions: Versions | None
-
-
-@dataclass(frozen=True)
-class Keep:
-    """A list to be kept."""
-
-    request_hash: str
-    user_key: str
-    content: bytes
-    versions: Versions
-    made_at_ms: int
 
 
 NOTHING = Look(None, None)
@@ -110,10 +99,9 @@ class ListStore:
         except STORE_ERRORS:
             return True
 
-    async def write(self, entries: Sequence[Keep]) -> None:
+    async def write(self, entries: Sequence[Entry]) -> None:
         """Keep lists; called after the answer."""
-        for entry in entries:
-            await self._cache.write(entry.request_hash, entry.user_key, entry.content, entry.versions, entry.made_at_ms)
+        await self._cache.write(entries)
 
     def _kept(self, cached: CachedList, versions: Versions, now_ms: int) -> KeptList | None:
         try:
@@ -124,7 +112,7 @@ class ListStore:
         unchanged = self._changes.unchanged_since((str(place["item_id"]) for place in items), cached.made_at_ms)
         unchanged = unchanged and self._model.made(document["model"]["version"])
         unchanged = unchanged and (right_until_ms is None or now_ms < right_until_ms)
-        same_versions = made_with == [versions.user, versions.model, versions.rules]
+        same_versions = made_with == [versions.user, versions.rules]
         return KeptList(
             items=items,
             model=document["model"],
@@ -132,7 +120,7 @@ class ListStore:
             cold_start=document["cold_start"],
             fresh=cached.fresh and unchanged,
             only_aged=not cached.fresh and same_versions and unchanged,
-            same_rules=made_with[2] == versions.rules and (right_until_ms is None or now_ms < right_until_ms),
+            same_rules=made_with[1] == versions.rules and (right_until_ms is None or now_ms < right_until_ms),
             notices=document["notices"],
         )
 
@@ -145,8 +133,8 @@ def made_with(read: Versions, rules: str | None) -> Versions:
     return read if read.rules is None else replace(read, rules=rules)
 
 
-def keep(normal: NormalRequest, versions: Versions, items: Places, model: Mapping[str, Any], **rest: Any) -> Keep:
+def keep(normal: NormalRequest, versions: Versions, items: Places, model: Mapping[str, Any], **rest: Any) -> Entry:
     """Return the entry for a list just made, with the versions read before it was made."""
-    made_with = [versions.user, versions.model, versions.rules]
+    made_with = [versions.user, versions.rules]
     document = {"items": items, "model": model, **rest, "made_with": made_with}
-    return Keep(normal.request_hash, normal.user_key, orjson.dumps(document), versions, normal.as_of_ms)
+    return Entry(normal.request_hash, normal.user_key, orjson.dumps(document), versions, normal.as_of_ms)

@@ -12,7 +12,7 @@ from shared.contracts.impressions import Impression
 from shared.service.http_client import Reply, StreamedReply
 from shared.storage.redis.change_stream import Change
 from shared.storage.redis.event_stream import StreamEvent, Verdict
-from shared.storage.redis.recommendation_cache import CacheRead, Versions
+from shared.storage.redis.recommendation_cache import CacheRead, Entry
 
 
 class ListCache(Protocol):
@@ -22,8 +22,8 @@ class ListCache(Protocol):
         """Return the list, if there is one, and the versions of now, in one round trip."""
         ...
 
-    async def write(self, request_hash: str, user_key: str, body: bytes, versions: Versions, now_ms: int) -> None:
-        """Keep a list with the versions it was made with."""
+    async def write(self, entries: Sequence[Entry]) -> None:
+        """Keep lists, each with the versions it was made with."""
         ...
 
     async def lock(self, request_hash: str, user_key: str) -> str | None:

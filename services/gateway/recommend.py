@@ -16,7 +16,7 @@ from services.gateway.answer import Answer, Places, shaped
 from services.gateway.fallback import Fallback, Wanted
 from services.gateway.filters import parse_public_filter
 from services.gateway.item_changes import ItemChanges
-from services.gateway.list_store import Keep, KeptList, ListStore, Look, keep, made_with
+from services.gateway.list_store import KeptList, ListStore, Look, keep, made_with
 from services.gateway.personal_list import Budgets, LiveFailedError, LiveList, PersonalList
 from services.gateway.request_key import NormalRequest, normalise
 from services.gateway.single_flight import SingleFlight
@@ -24,6 +24,7 @@ from shared.contracts.recommendation import DegradedReason, RecommendRequest, Se
 from shared.features.filter import Filter
 from shared.resilience.deadline import Deadline
 from shared.service.clock import Clock
+from shared.storage.redis.recommendation_cache import Entry
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Recommend:
     ttl_ms: int
     clock: Clock
     zone: tzinfo
-    keeps: AfterAnswer[Keep]
+    keeps: AfterAnswer[Entry]
     _flights: SingleFlight[LiveList] = field(default_factory=SingleFlight)
 
     async def answer(self, request: RecommendRequest) -> Answer:

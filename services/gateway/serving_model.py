@@ -17,5 +17,8 @@ class ServingModel:
         self._version = version
 
     def made(self, version: str) -> bool:
-        """Return whether a list of this version is of the model that serves, as far as is known."""
-        return self._version in (None, version)
+        """Return whether a list of this version is of the model that serves; no list is before a model was seen.
+
+        A process that has just begun may find lists in the cache that were made ahead for an hour by a model before.
+        """
+        return self._version == version

@@ -9,7 +9,7 @@ Errors      FilterError (a bad filter), MalformedEventsError; both are the calle
 Cost        one thread, no I/O; a few milliseconds (benchmarks/results/serving.json)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from functools import lru_cache
@@ -81,7 +81,27 @@ class Ranker:
     def rank(self, model: ServingModel, request: RankRequest) -> RankReply:
         """Return the list of a request."""
         watch, merchandising = Stopwatch(), self.merchandising()
-        done = self.work(model, request, merchandising, watch)
+        return self._reply(model, request, merchandising, self.work(model, request, merchandising, watch), watch)
+
+    def rank_together(self, model: ServingModel, request: RankRequest, shoppers: Sequence[Shopper]) -> list[RankReply]:
+        """Return the list of each of several shoppers who ask the same; what costs less for many at once is shared."""
+        merchandising, recommender = self.merchandising(), model.recommender
+        scored = recommender.start_together([self._query(request, shopper) for shopper in shoppers])
+        replies = []
+        for shopper, one in zip(shoppers, scored, strict=True):
+            watch = Stopwatch()
+            done = self._work(model, request, merchandising, shopper, one, watch)
+            replies.append(self._reply(model, request, merchandising, done, watch))
+        return replies
+
+    def _reply(
+        self,
+        model: ServingModel,
+        request: RankRequest,
+        merchandising: Merchandising,
+        done: Workings,
+        watch: Stopwatch,
+    ) -> RankReply:
         items = self._items(done, request)
         watch.lap("reply")
         choice, row_C = done.choice, done.choice.candidates.row_C
@@ -102,9 +122,20 @@ class Ranker:
         self, model: ServingModel, request: RankRequest, merchandising: Merchandising, watch: Stopwatch
     ) -> Workings:
         """Return everything that leads to the list of a request."""
-        recommender, wanted = model.recommender, parsed(request.filter)
         shopper = shopper_of(request, model.windows)
-        scored = recommender.start(self._query(request, shopper))
+        scored = model.recommender.start(self._query(request, shopper))
+        return self._work(model, request, merchandising, shopper, scored, watch)
+
+    def _work(
+        self,
+        model: ServingModel,
+        request: RankRequest,
+        merchandising: Merchandising,
+        shopper: Shopper,
+        scored: Scored,
+        watch: Stopwatch,
+    ) -> Workings:
+        recommender, wanted = model.recommender, parsed(request.filter)
         _ = scored.by_source  # the sources score here, so that the stages can be told apart
         watch.lap("encode")
         rules = rules_of(request, shopper.window, model.consumables, wanted, merchandising)

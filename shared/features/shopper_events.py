@@ -73,6 +73,9 @@ class ShopperEvents:
         )
 
 
+NO_EVENTS = ShopperEvents([], np.empty(0, RECORD))
+
+
 def unpacked(columns: EventColumns) -> ShopperEvents:
     """Return the events of the wire form."""
     try:

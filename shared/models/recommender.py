@@ -6,6 +6,7 @@ Out         Candidates: rows, the fusion's matrix, which source retrieved which 
 Dimensions  N catalogue rows, V items of the vocabulary, C candidates, S sources, F fusion columns
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,6 +25,7 @@ from shared.models.sources.history import HISTORY_SOURCES, history_sources
 from shared.models.sources.neighbours import NeighbourSource, similar
 from shared.models.sources.popularity import PopularityScores, PopularitySource
 from shared.models.sources.scores import EMPTY_SCORES, SourceScores
+from shared.models.sources.sequence import SequenceSource
 from shared.models.sources.transitions import TransitionSource
 from shared.models.tensors import BoolArray, History, history_of
 
@@ -59,8 +61,11 @@ class Candidates:
 class Scored:
     """One query with its history and the scores of every source, each computed once."""
 
-    def __init__(self, query: Query, history: History, recommender: "Recommender") -> None:
-        self.query, self.history, self._recommender = query, history, recommender
+    def __init__(
+        self, query: Query, history: History, recommender: "Recommender", together: Mapping[str, SourceScores]
+    ) -> None:
+        """`together`: the scores that were made with those of other queries, by source."""
+        self.query, self.history, self._recommender, self._together = query, history, recommender, together
 
     @cached_property
     def by_source(self) -> dict[str, SourceScores]:
@@ -70,7 +75,8 @@ class Scored:
 
     def alone(self, source: str) -> SourceScores:
         """Return the scores of one source that reads the history, heard or not."""
-        return self._recommender.history_sources[source].scores(self.history)
+        made = self._together.get(source)
+        return self._recommender.history_sources[source].scores(self.history) if made is None else made
 
     @cached_property
     def wanted_D(self) -> FloatArray | None:
@@ -103,8 +109,24 @@ class Recommender:
 
     def start(self, query: Query) -> Scored:
         """Begin with one query: cut its history to what the vocabulary knows."""
+        return Scored(query, self._history(query), self, {})
+
+    def start_together(self, queries: Sequence[Query]) -> list[Scored]:
+        """Begin with several queries; the sources that are cheaper for many at once score here."""
+        histories = [self._history(query) for query in queries]
+        together = {
+            name: source.scores_of(histories)
+            for name, source in self.history_sources.items()
+            if name in self.heard and isinstance(source, SequenceSource)
+        }
+        return [
+            Scored(query, history, self, {name: scores[place] for name, scores in together.items()})
+            for place, (query, history) in enumerate(zip(queries, histories, strict=True))
+        ]
+
+    def _history(self, query: Query) -> History:
         self.rows.extend()
-        return Scored(query, history_of(query.window, self.rows.code_of_row_N, query.as_of_ms), self)
+        return history_of(query.window, self.rows.code_of_row_N, query.as_of_ms)
 
     def retrieve(self, scored: Scored, per_source: int, allowed_N: BoolArray | None = None) -> Candidates:
         """Return the union of the best `per_source` items of each source, only rows that `allowed_N` keeps."""

@@ -99,7 +99,6 @@ def test_no_two_things_of_two_shoppers_share_a_key(one: tuple[str, str], other: 
         keys.tombstones(),
         keys.rate("0" * 12),
         keys.lists(),
-        keys.model_version(),
     ]
     made += [keys.rules_version(), replace(keys, namespace="aisle-2").lists()]
     assert len(set(made)) == len(made)

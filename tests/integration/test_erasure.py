@@ -16,7 +16,7 @@ from shared.service.clock import SystemClock
 from shared.service.metrics import ServiceMetrics
 from shared.service.settings import Settings
 from shared.storage.redis.clients import AsyncRedis, async_client
-from shared.storage.redis.recommendation_cache import RecommendationCache, Versions
+from shared.storage.redis.recommendation_cache import Entry, RecommendationCache, Versions
 from shared.storage.redis.stream_erasure import StreamErasure
 from shared.storage.redis.tombstones import KEPT_DAYS, Tombstones
 from shared.storage.redis.user_state import OnlineStateReader
@@ -24,7 +24,7 @@ from shared.storage.relational.interactions import insert_once
 from shared.storage.relational.users import get_user, upsert_users
 from tests.integration.ingest_support import NAMESPACE, Stores, append, event, sent, stored_ids
 
-NOBODYS = Versions(None, None, None)
+NOBODYS = Versions(None, None)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ async def test_erasure_covers_rows_streams_caches_claims_and_the_next_training_s
     with engine.begin() as connection:
         upsert_users(connection, [User(user_id="anna", region="north")])
         insert_once(connection, [*lines, event("bert")])
-    await RecommendationCache(cache, NAMESPACE).write("0" * 32, "u:anna", b"{}", NOBODYS, 0)
+    await RecommendationCache(cache, NAMESPACE).write([Entry("0" * 32, "u:anna", b"{}", NOBODYS, 0)])
     receipt = await accounts.erase("anna")
     assert receipt.removed["redis.event_claims"] == 2
     keys = b" ".join([*(await stream.keys()), *(await cache.keys())])
@@ -83,11 +83,10 @@ async def test_a_list_that_was_being_made_during_the_erasure_or_the_refusal_is_n
 ) -> None:
     lists, online = RecommendationCache(cache, NAMESPACE), OnlineStateReader(cache, NAMESPACE)
     await accounts.upsert([User(user_id="anna"), User(user_id="bert")])
-    versions = {key: Versions(await online.version(key), None, None) for key in ("u:anna", "u:bert", "u:carl")}
+    versions = {key: Versions(await online.version(key), None) for key in ("u:anna", "u:bert", "u:carl")}
     await accounts.erase("anna")
     await accounts.patch("bert", UserPatch(consent=Consent(personalisation=False)))
-    for key, made_with in versions.items():
-        await lists.write("0" * 32, key, b"{}", made_with, 0)
+    await lists.write([Entry("0" * 32, key, b"{}", made_with, 0) for key, made_with in versions.items()])
     found = [key for key in versions if (await lists.read("0" * 32, key, 0)).found is not None]
     assert found == ["u:carl"]
 

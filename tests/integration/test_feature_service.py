@@ -17,7 +17,7 @@ from shared.features.shopper_events import unpacked
 from shared.service.settings import Settings
 from shared.storage.redis.clients import async_client
 from shared.storage.redis.lists_store import ListsStore
-from shared.storage.redis.recommendation_cache import RecommendationCache, Versions
+from shared.storage.redis.recommendation_cache import Entry, RecommendationCache, Versions
 from tests.asgi_client import Answer, call
 from tests.integration.ingest_support import NAMESPACE, Stores, append, event, sent
 
@@ -145,7 +145,7 @@ async def test_consent_withdrawn_hides_the_past_at_once_and_removes_cached_lists
     await insert(app, event("a", item_id="17"))
     client = async_client(stores.cache_url)
     cache = RecommendationCache(client, NAMESPACE)
-    await cache.write("0" * 32, "u:1", b"{}", Versions("v", "m", None), 1)
+    await cache.write([Entry("0" * 32, "u:1", b"{}", Versions("v", None), 1)])
 
     await call(app, "PATCH", "/users/1", {"consent": {"personalisation": False}})
     hidden = await state(app)
@@ -191,7 +191,7 @@ async def test_export_then_erasure_leaves_no_trace_in_any_store(app: FastAPI, st
     await append(stores, [sent(waiting), sent(other)])
     stream, cache = async_client(stores.stream_url), async_client(stores.cache_url)
     await stream.xadd(f"{NAMESPACE}:events:dead", {"payload": b'[{"user_key":"u:42", broken', "reason": "x"})
-    await RecommendationCache(cache, NAMESPACE).write("0" * 32, "u:42", b"{}", Versions("v", "m", None), 1)
+    await RecommendationCache(cache, NAMESPACE).write([Entry("0" * 32, "u:42", b"{}", Versions("v", None), 1)])
 
     exported = await call(app, "GET", "/users/42/export")
     records = [orjson.loads(line) for line in exported.body.splitlines()]

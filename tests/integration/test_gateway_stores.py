@@ -20,7 +20,6 @@ from shared.storage.redis.event_stream import decode_events
 from shared.storage.redis.impression_stream import decode_impression
 from shared.storage.redis.keys import Keys
 from shared.storage.redis.lists_store import ListsStore
-from shared.storage.redis.recommendation_cache import RecommendationCache
 from tests.unit.gateway.rig import POPULAR, Rig, RunningGateway, ids, settle
 
 KEYS = Keys("aisle")
@@ -37,7 +36,6 @@ async def stream(stream_url: str) -> AsyncIterator[AsyncRedis]:
 async def cache(cache_url: str) -> AsyncIterator[AsyncRedis]:
     client = async_client(cache_url)
     await ListsStore(client, "aisle").put(POPULAR)
-    await RecommendationCache(client, "aisle").set_model_version("v1")
     yield client
     await client.aclose()
 

@@ -10,7 +10,7 @@ from shared.contracts.times import epoch_ms
 from shared.storage.history import HistoryEvent, history_event, in_order
 from shared.storage.redis.clients import AsyncRedis, SyncRedis, async_client, sync_client
 from shared.storage.redis.lists_store import ListsStore
-from shared.storage.redis.recommendation_cache import RecommendationCache, Versions, name_rules_version
+from shared.storage.redis.recommendation_cache import Entry, RecommendationCache, Versions, name_rules_version
 from shared.storage.redis.user_state import MAX_EVENTS, OnlineStateReader, OnlineStateWriter
 from tests.integration.test_storage_interactions import NOON, stored_event
 
@@ -146,11 +146,10 @@ async def test_a_cached_answer_is_fresh_until_a_version_changes_or_its_time_is_u
 ) -> None:
     answers = RecommendationCache(cache, NAMESPACE, ttl_s=60, fraction=lambda: 0.0)
     states = OnlineStateReader(cache, NAMESPACE)
-    await answers.set_model_version("m1")
     version = await states.version("u:1")
     looked = await answers.read("hash", "u:1", now_ms=0)
-    assert (looked.found, looked.versions) == (None, Versions(version, "m1", None))
-    await answers.write("hash", "u:1", b'{"a":\n1}', looked.versions, now_ms=0)
+    assert (looked.found, looked.versions) == (None, Versions(version, None))
+    await answers.write([Entry("hash", "u:1", b'{"a":\n1}', looked.versions, made_at_ms=0)])
 
     async def freshness(now_ms: int) -> bool:
         found = (await answers.read("hash", "u:1", now_ms)).found
@@ -160,11 +159,9 @@ async def test_a_cached_answer_is_fresh_until_a_version_changes_or_its_time_is_u
 
     assert await freshness(47_999)
     assert not await freshness(48_000)  # 60 s less the most the jitter takes
-    await answers.set_model_version("m2")
-    assert not await freshness(0)
-    await answers.set_model_version("m1")
     name_rules_version(cache_worker, NAMESPACE, "r1")
     assert not await freshness(0)
+    assert await answers.rules_version() == "r1"
     await cache.delete("shop:rules-version")
     assert await freshness(0)
     await states.forget(["u:1"])
@@ -181,7 +178,7 @@ async def test_an_answer_that_cannot_be_read_counts_as_absent(cache: AsyncRedis)
 async def test_erasing_deletes_the_answers_of_one_shopper_and_of_no_lookalike(cache: AsyncRedis) -> None:
     answers = RecommendationCache(cache, NAMESPACE)
     for user_key in ("u:a*", "u:a*", "u:ab", "u:a", "u:[a]", "u:a*:b"):
-        await answers.write("0" * 32, user_key, b"body", Versions(None, None, None), 0)
+        await answers.write([Entry("0" * 32, user_key, b"body", Versions(None, None), 0)])
 
     assert await answers.erase("u:[a]") == 1
     assert await answers.erase("u:a*") == 1

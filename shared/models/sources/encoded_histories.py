@@ -8,7 +8,8 @@ Memory      about 1.5 kB a history of 64 events
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -37,6 +38,15 @@ class EncodedHistories:
             on_grid_ms(history.as_of_ms - int(history.at_ms_L[-1])),
         )
 
+    def states(self, histories: Sequence[History]) -> FloatArray:
+        """Return state_BD of histories that are not empty: one alone from memory where it can be, several together.
+
+        Several are those of a batch, each asked for once: keeping them would only drive out those asked for again.
+        """
+        if len(histories) == 1:
+            return self.state(histories[0])[None]
+        return self._encode([on_grid(history) for history in histories])
+
     def _encoded(self, code: bytes, kind: bytes, at_ms: bytes, gap_ms: int) -> FloatArray:
         at_ms_L = np.frombuffer(at_ms, np.int64)
         history = History(
@@ -44,6 +54,12 @@ class EncodedHistories:
         )
         state_D: FloatArray = self._encode([history])[0]
         return state_D
+
+
+def on_grid(history: History) -> History:
+    """Return a history asked for at the moment on the grid that stands for its own."""
+    newest_ms = int(history.at_ms_L[-1])
+    return replace(history, as_of_ms=newest_ms + on_grid_ms(history.as_of_ms - newest_ms))
 
 
 def on_grid_ms(gap_ms: int) -> int:

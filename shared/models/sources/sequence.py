@@ -6,6 +6,8 @@ Engine      ONNX Runtime on one thread; the item table stays outside the graph, 
 Large       where the bundle has an index, it finds the best items and only items that are asked for are scored
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnxruntime
 
@@ -38,10 +40,25 @@ class SequenceSource:
 
     def scores(self, history: History) -> SourceScores:
         """Return a score for every item, each when it is asked for where there is an index; none for no history."""
-        if not len(history):
-            return EMPTY_SCORES
-        state_D = self._encoded.state(history.newest(self._max_length))
-        return DenseScores(self._item_VD @ state_D) if self._index is None else IndexedScores(self._index, state_D)
+        return self.scores_of([history])[0]
+
+    def scores_of(self, histories: Sequence[History]) -> list[SourceScores]:
+        """Return the scores of several histories, encoded in one run and scored in one product."""
+        scores: list[SourceScores] = [EMPTY_SCORES] * len(histories)
+        known = [place for place, history in enumerate(histories) if len(history)]
+        if not known:
+            return scores
+        state_BD = self._encoded.states([histories[place].newest(self._max_length) for place in known])
+        for place, found in zip(known, self._found(state_BD), strict=True):
+            scores[place] = found
+        return scores
+
+    def _found(self, state_BD: FloatArray) -> list[SourceScores]:
+        if self._index is not None:
+            return [IndexedScores(self._index, state_D) for state_D in state_BD]
+        if len(state_BD) == 1:  # a product of a matrix and a vector reads the table as it lies
+            return [DenseScores(self._item_VD @ state_BD[0])]
+        return [DenseScores(score_V) for score_V in state_BD @ self._item_VD.T]
 
     def encode(self, histories: list[History]) -> FloatArray:
         """Return state_BD of each history; none may be empty."""

@@ -79,10 +79,6 @@ class Keys:
         """C string: somebody computes this answer now."""
         return f"{self.namespace}:list-lock:{user_key}:{request_hash}"
 
-    def model_version(self) -> str:
-        """C string: the model version that serves."""
-        return f"{self.namespace}:model-version"
-
     def rules_version(self) -> str:
         """C string: the version of the merchandising rules."""
         return f"{self.namespace}:rules-version"

@@ -1,16 +1,16 @@
 """Answers kept for a while: fresh until anything they were made from changed, stale for a day as a fallback.
 
 Called by   services/gateway, services/command (names the rules that hold)
-Freshness   an answer is kept with the versions of the shopper, the model and the rules it was made with; it is fresh
-            while all three are what they are now and its own time is not up. That time is jittered by a fifth, so
-            that answers made together do not expire together
-Cost        one MGET reads the answer and the versions together
+Freshness   an answer is kept with the versions of the shopper and the rules it was made with; it is fresh while both
+            are what they are now and its own time is not up. That time is jittered by a fifth, so that answers made
+            together do not expire together. Which model made it the answer says; the gateway knows which one serves
+Cost        one MGET reads the answer and the versions; answers that wait together are written in one round trip
 Errors      STORE_ERRORS of clients.py; an entry that cannot be read counts as absent
 """
 
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,8 +42,19 @@ class Versions:
     """What an answer depends on; None while nobody has said."""
 
     user: str | None
-    model: str | None
     rules: str | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An answer to be kept; the versions are those of the state and the rules it was made with, not those of now."""
+
+    request_hash: str
+    """covers the whole normalised request and has a fixed length"""
+    user_key: str
+    body: bytes
+    versions: Versions
+    made_at_ms: int
 
 
 @dataclass(frozen=True)
@@ -82,31 +93,39 @@ class RecommendationCache:
         self._fraction = fraction
 
     async def read(self, request_hash: str, user_key: str, now_ms: int) -> CacheRead:
-        """Look an answer up; `request_hash` covers the whole normalised request and has a fixed length."""
+        """Look an answer up."""
         keys = self._keys
         reply: list[Any] = await self._client.mget(
-            keys.cached_list(user_key, request_hash),
-            keys.user_version(user_key),
-            keys.model_version(),
-            keys.rules_version(),
+            keys.cached_list(user_key, request_hash), keys.user_version(user_key), keys.rules_version()
         )
         entry, *found = reply
         versions = Versions(*(None if version is None else version.decode() for version in found))
         return CacheRead(_decode(entry, versions, now_ms), versions)
 
-    async def write(self, request_hash: str, user_key: str, body: bytes, versions: Versions, now_ms: int) -> None:
-        """Keep an answer. The versions are those of the state and the model it was made with, not those of now."""
+    async def rules_version(self) -> str | None:
+        """Return the version of the rules that hold now, None while nobody has said."""
+        version: Any = await self._client.get(self._keys.rules_version())
+        return None if version is None else str(version.decode())
+
+    async def write(self, entries: Sequence[Entry]) -> None:
+        """Keep answers, all in one round trip."""
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for entry in entries:
+                keys = (
+                    self._keys.cached_list(entry.user_key, entry.request_hash),
+                    self._keys.user_version(entry.user_key),
+                )
+                pipeline.eval(WRITE, len(keys), *keys, self._encoded(entry), str(self._stale_ttl_s), ERASED_VERSION)
+            await pipeline.execute()
+
+    def _encoded(self, entry: Entry) -> bytes:
         jitter = 1 + JITTER * (2 * self._fraction() - 1)
-        header = orjson.dumps(
-            {
-                "made_at_ms": now_ms,
-                "fresh_until_ms": now_ms + int(self._ttl_ms * jitter),
-                "versions": [versions.user, versions.model, versions.rules],
-            }
-        )
-        entry = header + b"\n" + body
-        keys = (self._keys.cached_list(user_key, request_hash), self._keys.user_version(user_key))
-        await self._client.eval(WRITE, len(keys), *keys, entry, str(self._stale_ttl_s), ERASED_VERSION)
+        header = {
+            "made_at_ms": entry.made_at_ms,
+            "fresh_until_ms": entry.made_at_ms + int(self._ttl_ms * jitter),
+            "versions": [entry.versions.user, entry.versions.rules],
+        }
+        return orjson.dumps(header) + b"\n" + entry.body
 
     async def lock(self, request_hash: str, user_key: str, wait_ms: int = LOCK_MS) -> str | None:
         """Return a token if nobody computes this answer now; it is ours for `wait_ms` at most."""
@@ -117,10 +136,6 @@ class RecommendationCache:
     async def unlock(self, request_hash: str, user_key: str, token: str) -> None:
         """Give the lock back, if it still is ours."""
         await self._client.eval(RELEASE, 1, self._keys.list_lock(user_key, request_hash), token)
-
-    async def set_model_version(self, version: str) -> None:
-        """Say which model serves now: answers of another one are stale at once."""
-        await self._client.set(self._keys.model_version(), version)
 
     async def erase(self, user_key: str) -> int:
         """Delete every answer kept for a shopper and count them. Walks the whole cache: for erasure only."""

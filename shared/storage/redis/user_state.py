@@ -95,15 +95,17 @@ class OnlineStateReader:
         """Return the state in one round trip, None unless all of it is there."""
         held = self._held.pop(user_key, None)
         found: Any = await self._client.eval(READ, 3, *self._state_keys(user_key), held.version if held else "")
-        if not found:
-            return None
-        version, profile = found[0].decode(), Profile.model_validate_json(found[1])
         if held is not None and len(found) == 2:
-            return self._hold(user_key, OnlineState(version, held.events, profile))
-        members = found[2]
-        if not members or members[0] != SENTINEL:
-            return None
-        return self._hold(user_key, OnlineState(version, unpack_members(members[1:]), profile))
+            return self._hold(user_key, OnlineState(held.version, held.events, Profile.model_validate_json(found[1])))
+        state = _complete(found)
+        return None if state is None else self._hold(user_key, state)
+
+    async def read_many(self, user_keys: Sequence[str]) -> list[OnlineState | None]:
+        """Return the state of each of many shoppers, all in one round trip; none of them is held."""
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for user_key in user_keys:
+                pipeline.eval(READ, 3, *self._state_keys(user_key), "")
+            return [_complete(found) for found in await pipeline.execute()]
 
     def _hold(self, user_key: str, state: OnlineState) -> OnlineState:
         """Keep a state until its version changes or enough others were read since."""
@@ -173,6 +175,14 @@ class OnlineStateWriter:
         with self._client.pipeline(transaction=True) as pipeline:
             _forget(pipeline, self._keys, user_keys, ttl_s=ERASED_VERSION_TTL_S)
             pipeline.execute()
+
+
+def _complete(found: Sequence[Any]) -> OnlineState | None:
+    """Return the state that READ sent whole, None unless all of it is there."""
+    if not found or not found[2] or found[2][0] != SENTINEL:
+        return None
+    version, profile, members = found
+    return OnlineState(version.decode(), unpack_members(members[1:]), Profile.model_validate_json(profile))
 
 
 def new_version() -> str:

@@ -1,10 +1,11 @@
 """The read side of the online state, against stores in memory."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
-from services.feature.shopper_history import ShopperHistory
+from services.feature.shopper_history import READS, ShopperHistory
 from services.feature.user_state import Origin, StateUnavailableError, UserStates
 from shared.contracts.events import EVENT_TYPE_CODES, EventType
 from shared.contracts.internal import WINDOW_SIZE, Profile
@@ -39,6 +40,9 @@ class FakeOnline:
         if self.down:
             raise ConnectionError
         return self.states.get(user_key)
+
+    async def read_many(self, user_keys: Sequence[str]) -> list[OnlineState | None]:
+        return [await self.read(user_key) for user_key in user_keys]
 
     async def version(self, user_key: str) -> str:
         return str(self.number)
@@ -154,3 +158,18 @@ async def test_somebody_unknown_has_an_empty_state() -> None:
     state, _ = await states_of(FakeOnline(), FakeHistories()).state("u:nobody", NOW_MS)
     assert (unpacked(state.events).item_id, state.profile) == ([], Profile())
     assert state.features["purchase_count"] == 0.0
+
+
+async def test_many_shoppers_are_seen_as_each_alone_and_those_missing_are_rebuilt() -> None:
+    online, histories = FakeOnline(), FakeHistories([purchase("a", NOW_MS - 1)], Profile(age_band="25-34"))
+    online.states["u:quiet"] = OnlineState("7", in_order([purchase("b", NOW_MS - 2)]), Profile(personalisation=False))
+    states = states_of(online, histories)
+    user_keys = [f"u:{number}" for number in range(2 * READS + 1)] + ["u:quiet"]
+    seen = await states.seen(user_keys, NOW_MS)
+    assert histories.reads == 2 * READS + 1
+    for user_key, one in zip(user_keys, seen, strict=True):
+        alone, _ = await states.state(user_key, NOW_MS)
+        assert (alone.version, alone.events, alone.profile) == (one.version, one.events.packed(), one.profile)
+        assert one.window.at_ms_E.tolist() == one.events.at_ms_E.tolist()
+    assert [len(one.window) for one in seen[-2:]] == [1, 0]
+    assert seen[0].features["purchase_count"] == 1

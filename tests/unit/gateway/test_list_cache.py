@@ -51,6 +51,18 @@ async def test_a_list_of_the_old_model_is_made_anew_once_when_a_new_one_answers(
         assert (old["served_from"], old["model"]["version"]) == ("stale_cache", "v1")
 
 
+async def test_a_gateway_that_has_just_begun_trusts_no_list_before_it_has_seen_which_model_serves(rig: Rig) -> None:
+    async with rig.started() as before:
+        await before.recommend(user_id=1)
+        await before.recommend(user_id=2)
+    rig.model = MODEL | {"version": "v2"}
+    async with rig.started() as after:
+        fresh = await after.recommend(user_id=1)
+        assert (fresh["served_from"], fresh["model"]["version"]) == ("live", "v2")
+        assert (await after.recommend(user_id=2))["served_from"] == "live"
+        assert (await after.recommend(user_id=1))["served_from"] == "cache"
+
+
 async def test_a_model_just_published_ends_the_freshness_of_every_list_of_the_one_before(rig: Rig) -> None:
     async with rig.started() as gateway:
         await gateway.recommend()
