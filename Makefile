@@ -52,8 +52,8 @@ faults: $(INSTALLED) ## Kill, slow, fill and lie to every part, and see each pro
 test: $(INSTALLED) ## Run all tests on stores and ports of their own
 	$(BIN)/python -m pytest -q
 
-images: $(INSTALLED) ## Build the image of every service, then run them: [BASE REPOSITORY TAG GPU_BASE PIP_CONF PIP_CA]
-	deploy/docker/build.sh $(if $(GPU_BASE),gateway feature ranking ranking-gpu training)
+images: $(INSTALLED) ## Build the image of every service, then run them: [BASE REPOSITORY TAG GPU PIP_CONF PIP_CA]
+	deploy/docker/build.sh $(if $(GPU),gateway feature ranking ranking-gpu training)
 	$(BIN)/python -m pytest -q tests/images
 
 pin-images: ## Push the images and write their digests into the production overlay: REPOSITORY=<registry/path> TAG=<tag>

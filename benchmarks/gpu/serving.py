@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from services.ranking.micro_batcher import MicroBatcher, TooLateError
-from shared.models.gpu.sequence_engine import Found, SequenceEngine
+from shared.models.gpu.sequence_engine import Answer, SequenceEngine
 from shared.models.tensors import History
 from shared.resilience.deadline import Deadline
 
@@ -70,11 +70,11 @@ def load_row(engine: SequenceEngine, rate: int, largest: int, num_items: int) ->
 async def _under_load(engine: SequenceEngine, rate: int, largest: int, num_items: int) -> dict[str, Any]:
     sizes: list[int] = []
 
-    def counted(asked: Sequence[History]) -> list[Found]:
+    def counted(asked: Sequence[History]) -> list[Answer]:
         sizes.append(len(asked))
         return engine(asked)
 
-    batcher: MicroBatcher[History, Found] = MicroBatcher(counted, largest)
+    batcher: MicroBatcher[History, Answer] = MicroBatcher(counted, largest)
     asked = histories(256, num_items, rate)
     due_s = np.cumsum(np.random.default_rng(rate).exponential(1 / rate, int(rate * SECONDS))).tolist()
     began_s = time.monotonic()
@@ -99,7 +99,7 @@ async def _under_load(engine: SequenceEngine, rate: int, largest: int, num_items
     }
 
 
-async def _one(batcher: MicroBatcher[History, Found], history: History, due_s: float) -> float | None:
+async def _one(batcher: MicroBatcher[History, Answer], history: History, due_s: float) -> float | None:
     """Return the time of one request, None if it was refused."""
     try:
         await batcher.ask(history, Deadline(due_s + TIMEOUT_MS / 1000))

@@ -3,7 +3,7 @@
 #
 # Called by   make images; by hand: deploy/docker/build.sh gateway feature
 # In          names of services (all if none), or ranking-gpu; from the environment:
-#               BASE       image to build on (the Dockerfile's default if empty); of ranking-gpu it is GPU_BASE
+#               BASE       image to build on (the Dockerfile's default if empty)
 #               REPOSITORY, TAG   localhost/aisle and dev if empty: localhost/aisle/gateway:dev
 #               PIP_CONF, PIP_CA  files handed to pip as secrets: they are in no layer
 #               PIP_INDEX_URL, PIP_EXTRA_INDEX_URL   such as an index with CPU builds of torch for the training image
@@ -18,7 +18,6 @@ source deploy/docker/engine.sh
 build() {
   local name=$1 service=${1%-gpu} base=${BASE:-} options=()
   if [ "$name" != "$service" ]; then
-    base=${GPU_BASE:?an image with a CUDA runtime, such as a pinned nvidia/cuda:...-cudnn-runtime-...}
     options+=(--build-arg "EXTRA=$name")
   fi
   [ -z "$base" ] || options+=(--build-arg "BASE=$base")

@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from services.ranking.admission import Admission
 from services.ranking.catalogue_snapshot import CatalogueSnapshot
 from services.ranking.catalogue_source import CatalogueSource
+from services.ranking.gpu import check_device
 from services.ranking.last_served import LastServed
 from services.ranking.metrics import RankingMetrics
 from services.ranking.model_host import ModelHost, WarmUp
@@ -31,7 +32,7 @@ from shared.service.app import Lifespan, create_service_app
 from shared.service.background import running
 from shared.service.metrics import ServiceMetrics
 from shared.service.server import serve
-from shared.service.settings import Settings
+from shared.service.settings import Settings, refuse_settings
 from shared.storage.live_catalogue import LiveCatalogue
 from shared.storage.live_merchandising import LiveMerchandising
 from shared.storage.redis.change_stream import BLOCK_MS, ChangeStream
@@ -63,6 +64,8 @@ class Parts:
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the application; nothing is connected before its lifespan begins."""
     settings = settings or Settings.load()
+    if wrong := check_device(settings.device):
+        refuse_settings([f"AISLE_DEVICE: {wrong}"])
     metrics = ServiceMetrics(NAME)
     closing = AsyncExitStack()
     parts = compose(settings, metrics, closing)
@@ -90,7 +93,9 @@ def compose(settings: Settings, service_metrics: ServiceMetrics, closing: AsyncE
     catalogue = CatalogueSource(live, CatalogueSnapshot(folder / "catalogue.jsonl"))
     host = ModelHost(
         RegistryPointer(engine),
-        BundleLoader(settings.bundle_url, folder / "bundles", schema_hash(), lambda: catalogue.current),
+        BundleLoader(
+            settings.bundle_url, folder / "bundles", schema_hash(), lambda: catalogue.current, settings.device
+        ),
         _warm_up(zone),
         LastServed(folder / "last_served.json"),
         metrics,

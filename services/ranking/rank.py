@@ -54,6 +54,14 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """A request whose shopper is known and whose sources have not scored yet."""
+
+    shopper: Shopper
+    scored: Scored
+
+
+@dataclass(frozen=True)
 class Workings:
     """One request, worked through to its list."""
 
@@ -78,10 +86,17 @@ class Ranker:
         self._zone, self._metrics, self._per_source = zone, metrics, per_source
         self.merchandising, self._showings = merchandising, FirstShowings()
 
-    def rank(self, model: ServingModel, request: RankRequest) -> RankReply:
-        """Return the list of a request."""
+    def begin(self, model: ServingModel, request: RankRequest) -> Begun:
+        """Return a request with its history, not encoded yet."""
+        shopper = shopper_of(request, model.windows)
+        return Begun(shopper, model.recommender.start(self._query(request, shopper)))
+
+    def rank(self, model: ServingModel, request: RankRequest, begun: Begun | None = None) -> RankReply:
+        """Return the list of a request; `begun` is what `begin` returned, if the request was begun before its turn."""
         watch, merchandising = Stopwatch(), self.merchandising()
-        return self._reply(model, request, merchandising, self.work(model, request, merchandising, watch), watch)
+        begun = begun or self.begin(model, request)
+        done = self._work(model, request, merchandising, begun.shopper, begun.scored, watch)
+        return self._reply(model, request, merchandising, done, watch)
 
     def rank_together(self, model: ServingModel, request: RankRequest, shoppers: Sequence[Shopper]) -> list[RankReply]:
         """Return the list of each of several shoppers who ask the same; what costs less for many at once is shared."""
@@ -122,9 +137,8 @@ class Ranker:
         self, model: ServingModel, request: RankRequest, merchandising: Merchandising, watch: Stopwatch
     ) -> Workings:
         """Return everything that leads to the list of a request."""
-        shopper = shopper_of(request, model.windows)
-        scored = model.recommender.start(self._query(request, shopper))
-        return self._work(model, request, merchandising, shopper, scored, watch)
+        begun = self.begin(model, request)
+        return self._work(model, request, merchandising, begun.shopper, begun.scored, watch)
 
     def _work(
         self,

@@ -12,7 +12,9 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
 from services.ranking.admission import Admission, WouldBeLateError
+from services.ranking.encode_ahead import encoded_ahead
 from services.ranking.explain import explain
+from services.ranking.micro_batcher import TooLateError
 from services.ranking.model_host import ModelHost, NoModelError
 from services.ranking.rank import Ranker
 from services.ranking.similar import UnknownItemError, UnknownKindError, similar_items
@@ -47,10 +49,12 @@ def make_router(ranking: Ranking) -> APIRouter:
     @router.post("/rank", summary="The list for one shopper in one place")
     async def rank(request: Request) -> Response:
         wanted = await _read(request, RankRequest)
+        deadline = request_deadline(ranking.timeout_ms)
         try:
-            async with ranking.admission.turn(request_deadline(ranking.timeout_ms)):
-                with ranking.host.borrow() as model:
-                    return model_reply(ranking.ranker.rank(model, wanted))
+            with ranking.host.borrow() as model:
+                begun = await encoded_ahead(ranking.ranker, model, wanted, deadline)
+                async with ranking.admission.turn(deadline):
+                    return model_reply(ranking.ranker.rank(model, wanted, begun))
         except REFUSALS as error:
             raise _problem(error) from None
 
@@ -85,12 +89,20 @@ def make_router(ranking: Ranking) -> APIRouter:
     return router
 
 
-REFUSALS = (WouldBeLateError, NoModelError, FilterError, MalformedEventsError, UnknownItemError, UnknownKindError)
+REFUSALS = (
+    WouldBeLateError,
+    TooLateError,
+    NoModelError,
+    FilterError,
+    MalformedEventsError,
+    UnknownItemError,
+    UnknownKindError,
+)
 
 
 def _problem(error: Exception) -> ProblemError:
     """Return the answer to a request that could not be ranked."""
-    if isinstance(error, WouldBeLateError):
+    if isinstance(error, WouldBeLateError | TooLateError):
         return unavailable("the answer would come too late")
     if isinstance(error, NoModelError):
         return unavailable(str(error)) if error.comes else ProblemError(503, ProblemCode.UNAVAILABLE, str(error))

@@ -14,12 +14,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from services.ranking.consumables import Consumables
+from services.ranking.gpu import Device, gpu_source
+from services.ranking.micro_batcher import MicroBatcher
 from services.ranking.shopper import StoredWindows
 from shared.contracts.recommendation import ModelName
 from shared.features.catalogue import Catalogue
 from shared.models.bundle import BundleError, BundleFacts, load_bundle
 from shared.models.bundle_store import fetch_bundle
 from shared.models.recommender import Recommender
+from shared.models.sources.scores import SourceScores
+from shared.models.tensors import History
 
 MEMORY_FACTOR = 2.0
 """a bundle in memory needs at most this many times the size of its files, while it is loaded"""
@@ -42,6 +46,8 @@ class ServingModel:
     consumables: Consumables
     facts: BundleFacts
     in_flight: int = field(default=0, compare=False)
+    batcher: MicroBatcher[History, SourceScores] | None = None
+    """encodes the histories of concurrent requests together; None: each request encodes its own"""
 
     @property
     def version(self) -> str:
@@ -95,6 +101,7 @@ class BundleLoader:
     """where bundles of a remote store are copied to"""
     schema_hash: str
     catalogue: Callable[[], Catalogue]
+    device: Device = "cpu"
 
     def is_bound(self, model: ServingModel) -> bool:
         """Return whether a model ranks over the current catalogue."""
@@ -106,12 +113,14 @@ class BundleLoader:
             folder = fetch_bundle(self.store_url, version, self.cache)
             _check_memory(folder)
             bundle = load_bundle(folder, self.schema_hash, version)
+            sequence = gpu_source(bundle, self.device)
         except BundleError as error:
             raise ModelRefusedError(error.reason, str(error)) from error
         except OSError as error:
             raise ModelRefusedError("store", f"the bundle store cannot be read: {type(error).__name__}") from error
-        recommender = Recommender(bundle, self.catalogue())
-        return ServingModel(recommender, Consumables(recommender), bundle.contents.facts)
+        recommender = Recommender(bundle, self.catalogue(), sequence)
+        batcher = None if sequence is None else MicroBatcher(sequence.scores_of, sequence.largest)
+        return ServingModel(recommender, Consumables(recommender), bundle.contents.facts, batcher=batcher)
 
 
 def _check_memory(folder: Path) -> None:

@@ -32,6 +32,7 @@ class Encoder:
     """The sequence Transformer as it is served."""
 
     onnx: bytes
+    weights: bytes
     item_VD: FloatArray
     max_length: int
 
@@ -52,6 +53,7 @@ def assemble(
         item_ids=tuple(catalogue.items[row].item_id for row in row_V.tolist()),
         categories=tables.categories,
         encoder=encoder.onnx,
+        weights=encoder.weights,
         max_length=encoder.max_length,
         item_VD=encoder.item_VD,
         item_cf=tables.item_cf,

@@ -41,6 +41,7 @@ from services.training.sequence.fit import FittedEncoder, Material, fit_encoder,
 from services.training.sequence.model import SequenceModel
 from services.training.sequence.sides import sides_of
 from shared.models.bundle import BundleContents
+from shared.models.encoder_weights import pack
 from shared.models.recommender import Recommender
 from shared.models.tables import ContentVectors
 
@@ -168,7 +169,7 @@ class Pipeline:
         progress = StepProgress("export and encode", 1, "model", report)
         row_V = period.vocabulary.row_V
         item_VD = model.items.all().detach().cpu().numpy()
-        encoder = Encoder(export_encoder(model.encoder), item_VD, model.encoder.config.max_length)
+        encoder = Encoder(export_encoder(model.encoder), pack(model.encoder), item_VD, model.encoder.config.max_length)
         encodings = fit_candidate_tables(period.log, shop.catalogue, row_V, shop.profiles, self.zone, period.until_ms)
         about = facts(self.config.name, period.until_ms - 1, self.config.as_json(), {})
         contents = assemble(about, shop.catalogue, row_V, encoder, tables, content, encodings, unweighted(()))

@@ -43,6 +43,8 @@ ENCODER = "encoder.onnx"
 GOLDEN = "golden.json"
 INDEX = "retrieval_index.faiss"
 """of large catalogues only"""
+WEIGHTS = "encoder.safetensors"
+"""for GPUs (shared/models/encoder_weights.py)"""
 RANKER, RANKER_FIELDS = "ranker.onnx", "ranker.json"
 """of bundles with a multi-task ranker only"""
 JSON_FILES = ("vocabulary.json", "encodings.json", "fusion.json", GOLDEN)
@@ -108,6 +110,8 @@ class BundleContents:
     """None: the catalogue is small enough to score every item"""
     int8_items: bool = False
     """whether the item table is stored as int8; `item_VD` holds what int8 left of it"""
+    weights: bytes = b""
+    """the encoder as it was trained, for a GPU; empty: it answers on CPUs only"""
     ranker: RankerPart | None = None
     """None where the log shows no list to learn clicks and purchases from"""
 
@@ -149,6 +153,8 @@ def write_bundle(contents: BundleContents, folder: Path) -> str:
     for name, value in zip(JSON_FILES, written, strict=True):
         (folder / name).write_bytes(canonical_json(value))
     (folder / ENCODER).write_bytes(contents.encoder)
+    if contents.weights:
+        (folder / WEIGHTS).write_bytes(contents.weights)
     if contents.ranker is not None:
         (folder / RANKER).write_bytes(contents.ranker.model)
         (folder / RANKER_FIELDS).write_bytes(canonical_json(contents.ranker.to_json()))
@@ -225,7 +231,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _check_files(folder: Path, files: dict[str, dict[str, Any]]) -> None:
-    expected = {*JSON_FILES, ENCODER, ITEM_TABLE, TABLES} | ({INDEX} & files.keys())
+    expected = {*JSON_FILES, ENCODER, ITEM_TABLE, TABLES} | ({INDEX, WEIGHTS} & files.keys())
     if RANKER in files:
         expected |= {RANKER, RANKER_FIELDS}
     if files.keys() != expected:
@@ -256,6 +262,7 @@ def _read_contents(folder: Path, facts: BundleFacts) -> BundleContents:
             content_ids=tuple(vocabulary["content_ids"]),
             max_length=int(vocabulary["max_length"]),
             encoder=(folder / ENCODER).read_bytes(),
+            weights=(folder / WEIGHTS).read_bytes() if (folder / WEIGHTS).exists() else b"",
             item_VD=item_VD,
             int8_items=int8_items,
             index=_read_index(folder, item_VD),

@@ -19,7 +19,7 @@ from shared.models.multitask_inputs import CategoryField, RankerFields, RankerRo
 from shared.models.multitask_scorer import RankerPart
 from shared.models.multitask_session import RankerSession
 from shared.models.multitask_shapley import Typical
-from shared.models.sources.history import history_sources
+from shared.models.sources.history import history_sources, sequence_source
 from shared.models.tensors import History
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ NOTHING: dict[str, Any] = {"source": "", "scores": []}
 
 def golden_answers(contents: "BundleContents", session: onnxruntime.InferenceSession) -> list[dict[str, Any]]:
     """Return the best items and scores of each source for histories spread over the vocabulary."""
-    sources = history_sources(contents, session)
+    sources = history_sources(contents, sequence_source(contents, session))
     answers = []
     for history in golden_histories(len(contents.item_ids)):
         for name, source in sources.items():

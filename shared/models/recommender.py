@@ -21,11 +21,10 @@ from shared.models.content import ContentIndex
 from shared.models.fusion import Fusion
 from shared.models.multitask_scorer import RankerScorer
 from shared.models.rows import RowMap
-from shared.models.sources.history import HISTORY_SOURCES, history_sources
+from shared.models.sources.history import HISTORY_SOURCES, TogetherSource, history_sources, sequence_source
 from shared.models.sources.neighbours import NeighbourSource, similar
 from shared.models.sources.popularity import PopularityScores, PopularitySource
 from shared.models.sources.scores import EMPTY_SCORES, SourceScores
-from shared.models.sources.sequence import SequenceSource
 from shared.models.sources.transitions import TransitionSource
 from shared.models.tensors import BoolArray, History, history_of
 
@@ -73,6 +72,10 @@ class Scored:
         heard = self._recommender.heard
         return {name: self.alone(name) if name in heard else EMPTY_SCORES for name in HISTORY_SOURCES}
 
+    def with_scores(self, source: str, scores: SourceScores) -> "Scored":
+        """Return the query with the scores of one source, made elsewhere."""
+        return Scored(self.query, self.history, self._recommender, {**self._together, source: scores})
+
     def alone(self, source: str) -> SourceScores:
         """Return the scores of one source that reads the history, heard or not."""
         made = self._together.get(source)
@@ -94,13 +97,15 @@ class Scored:
 class Recommender:
     """A bundle bound to a live catalogue."""
 
-    def __init__(self, bundle: Bundle, catalogue: Catalogue) -> None:
+    def __init__(self, bundle: Bundle, catalogue: Catalogue, sequence: TogetherSource | None = None) -> None:
+        """`sequence`: the encoder as a source, where it does not run on a CPU."""
         contents = bundle.contents
         self.version, self.contents, self.catalogue = bundle.version, contents, catalogue
         self.rows = RowMap(contents.item_ids, catalogue)
         self.features = CandidateFeatures(catalogue, CandidateTables.from_json(contents.encodings, contents.item_ids))
         self.content = ContentIndex(contents, catalogue, self.rows)
-        self.history_sources = history_sources(contents, bundle.session)
+        self.sequence = sequence or sequence_source(contents, bundle.session)
+        self.history_sources = history_sources(contents, self.sequence)
         rows_of_categories = {name: place + 1 for place, name in enumerate(contents.categories)}
         self.popularity = PopularitySource(contents.popularity, rows_of_categories)
         self.heard = heard_sources(contents.fusion)
@@ -117,7 +122,7 @@ class Recommender:
         together = {
             name: source.scores_of(histories)
             for name, source in self.history_sources.items()
-            if name in self.heard and isinstance(source, SequenceSource)
+            if name in self.heard and isinstance(source, TogetherSource)
         }
         return [
             Scored(query, history, self, {name: scores[place] for name, scores in together.items()})

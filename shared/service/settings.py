@@ -133,6 +133,8 @@ class Settings(BaseSettings):
     """the gateway fetches them this often"""
     model_poll_s: Seconds = 2
     """ranking looks for a new model version this often"""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """where ranking runs the sequence encoder; cuda needs the image ranking-gpu and an NVIDIA GPU"""
 
     @classmethod
     def load(cls) -> Self:

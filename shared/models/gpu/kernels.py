@@ -66,7 +66,7 @@ def group_scores(item_VD: Tensor, state_BD: Tensor, allowed_V: Tensor | None, gr
 
 
 @triton.jit  # type: ignore[untyped-decorator]  # it reads annotations of its own only
-def _maxima(
+def _maxima(  # type: ignore[no-untyped-def]
     item_ptr,
     state_ptr,
     allowed_ptr,
@@ -97,7 +97,7 @@ def _maxima(
 
 
 @triton.jit  # type: ignore[untyped-decorator]  # it reads annotations of its own only
-def _scores(
+def _scores(  # type: ignore[no-untyped-def]
     item_ptr,
     state_ptr,
     allowed_ptr,

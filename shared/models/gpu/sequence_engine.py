@@ -4,10 +4,11 @@ Called by   shared/models/sources/gpu_sequence.py; benchmarks/gpu
 How         bfloat16; a whole answer, from item codes to the list, is one CUDA graph, captured once for each size of
             batch: a replay is one launch instead of a hundred. A batch is filled up to the next size that was captured
 CPU         the same computation without graphs, so that tests need no GPU
-Threads     one at a time: a graph has one place for its inputs and one for its answer
+Threads     any, one after the other: a graph has one place for its inputs and one for its answer
 Dimensions  B histories, L events, D width, K items of a list
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,8 +19,8 @@ from torch import Tensor
 from shared.features.events import FloatArray, IntArray
 from shared.models.encoder import LastState, SequenceEncoder
 from shared.models.gpu.top_items import TopItems
-from shared.models.retrieval_index import BEST, Rows
-from shared.models.tensors import History, HistoryBatch, collate
+from shared.models.retrieval_index import BEST, Found, Rows
+from shared.models.tensors import BoolArray, History, HistoryBatch, collate
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """histories of a batch for which a graph is captured"""
@@ -27,7 +28,7 @@ WARM_UP_RUNS = 3
 
 
 @dataclass(frozen=True)
-class Found:
+class Answer:
     """The answer for one history."""
 
     state_D: FloatArray
@@ -81,9 +82,10 @@ class SequenceEngine:
         self.items, self.max_length, self.largest = TopItems.of(item_VD, device), max_length, max(sizes)
         self._encoder, self._device, self._limit = LastState(encoder).to(device).eval(), device, limit
         self._dim = encoder.config.dim
+        self._turn = threading.Lock()
         self._runs = {size: self._run_of(size) for size in sorted(sizes)}
 
-    def __call__(self, histories: Sequence[History]) -> list[Found]:
+    def __call__(self, histories: Sequence[History]) -> list[Answer]:
         """Return the answers, in the order asked; no history may be empty."""
         return [
             found
@@ -91,14 +93,26 @@ class SequenceEngine:
             for found in self._some(histories[start : start + self.largest])
         ]
 
-    def _some(self, histories: Sequence[History]) -> list[Found]:
+    def search(self, state_D: FloatArray, limit: int, allowed_V: BoolArray | None = None) -> Found:
+        """Return at most `limit` item codes and their scores, best first; only allowed ones."""
+        with self._turn, torch.no_grad():
+            state_1D = torch.from_numpy(state_D[None].astype(np.float32)).to(self._device)
+            allowed = None if allowed_V is None else torch.from_numpy(allowed_V).to(self._device)
+            code_1K, score_1K = self.items.search(state_1D, limit, allowed)
+            code_K, score_K = code_1K[0].to(torch.int32).cpu().numpy(), score_1K[0].cpu().numpy()
+        kept_K = np.isfinite(score_K)
+        return code_K[kept_K], score_K[kept_K]
+
+    def _some(self, histories: Sequence[History]) -> list[Answer]:
         inputs, run = self._runs[next(size for size in self._runs if size >= len(histories))]
-        inputs.fill(collate(histories, self.max_length))
-        answer_BX = run()[: len(histories)].cpu().numpy()
+        batch = collate(histories, self.max_length)
+        with self._turn:
+            inputs.fill(batch)
+            answer_BX = run()[: len(histories)].cpu().numpy()
         dim, limit = self._dim, (answer_BX.shape[1] - self._dim) // 2
         code_BK = np.ascontiguousarray(answer_BX[:, dim + limit :]).view(np.int32)
         return [
-            Found(answer_X[:dim], code_K, answer_X[dim : dim + limit])
+            Answer(answer_X[:dim], code_K, answer_X[dim : dim + limit])
             for answer_X, code_K in zip(answer_BX, code_BK, strict=True)
         ]
 
@@ -107,7 +121,7 @@ class SequenceEngine:
         inputs = Inputs.empty(size, self.max_length, self._device)
         if self._device == "cpu":
             return inputs, lambda: self._answer(inputs)
-        beside = torch.cuda.Stream()
+        beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         with torch.cuda.stream(beside):
             for _ in range(WARM_UP_RUNS):  # compiles kernels and allocates, which a capture must not do
                 self._answer(inputs)

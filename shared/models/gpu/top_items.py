@@ -38,7 +38,7 @@ class TopItems:
         item_VE = torch.zeros((len(item_VD), width), dtype=torch.bfloat16, device=device)
         start = 0
         for block_CD in blocks(item_VD):
-            item_VE[start : start + len(block_CD), : block_CD.shape[1]] = torch.from_numpy(block_CD).to(device)
+            item_VE[start : start + len(block_CD), : block_CD.shape[1]] = torch.tensor(block_CD, device=device)
             start += len(block_CD)
         return TopItems(item_VE, device == "cuda" and importlib.util.find_spec("triton") is not None)
 

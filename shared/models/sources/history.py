@@ -4,7 +4,8 @@ Called by   shared/models/recommender.py, shared/models/golden.py
 Order       that of HISTORY_SOURCES: of the fusion's columns, and of what a candidate says it was retrieved by
 """
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import onnxruntime
 
@@ -39,10 +40,19 @@ class HistorySource(Protocol):
         ...
 
 
-def history_sources(contents: "BundleContents", session: onnxruntime.InferenceSession) -> dict[str, HistorySource]:
+@runtime_checkable
+class TogetherSource(HistorySource, Protocol):
+    """A source for which many histories cost less than each by itself."""
+
+    def scores_of(self, histories: Sequence[History]) -> list[SourceScores]:
+        """Return the scores of each history."""
+        ...
+
+
+def history_sources(contents: "BundleContents", sequence: TogetherSource) -> dict[str, HistorySource]:
     """Return the sources of a model by name, in the order of HISTORY_SOURCES."""
     sources: tuple[HistorySource, ...] = (
-        SequenceSource(session, contents.item_VD, contents.max_length, index=contents.index),
+        sequence,
         *(NeighbourSource(name, getattr(contents, name)) for name in NEIGHBOUR_SOURCES),
         UserCfSource(contents.samples),
         SvdSource(contents.svd),
@@ -50,3 +60,8 @@ def history_sources(contents: "BundleContents", session: onnxruntime.InferenceSe
         *(TransitionSource(name, getattr(contents, name)) for name in TRANSITION_SOURCES),
     )
     return {source.name: source for source in sources}
+
+
+def sequence_source(contents: "BundleContents", session: onnxruntime.InferenceSession) -> SequenceSource:
+    """Return the encoder as a source of its own, on a CPU."""
+    return SequenceSource(session, contents.item_VD, contents.max_length, index=contents.index)

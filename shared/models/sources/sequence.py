@@ -18,9 +18,6 @@ from shared.models.sources.indexed import IndexedScores
 from shared.models.sources.scores import EMPTY_SCORES, DenseScores, SourceScores
 from shared.models.tensors import History, collate
 
-PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
-"""the first is in the build of the image ranking-gpu only; what it cannot run goes to the second"""
-
 
 class SequenceSource:
     """Scores from the exported encoder."""
@@ -55,7 +52,7 @@ class SequenceSource:
 
     def _found(self, state_BD: FloatArray) -> list[SourceScores]:
         if self._index is not None:
-            return [IndexedScores(self._index, state_D) for state_D in state_BD]
+            return [IndexedScores(self._index, self._index.item_VD, state_D) for state_D in state_BD]
         if len(state_BD) == 1:  # a product of a matrix and a vector reads the table as it lies
             return [DenseScores(self._item_VD @ state_BD[0])]
         return [DenseScores(score_V) for score_V in state_BD @ self._item_VD.T]
@@ -74,10 +71,9 @@ class SequenceSource:
 
 
 def open_session(model: bytes) -> onnxruntime.InferenceSession:
-    """Open an encoder on the GPU that this build of ONNX Runtime knows, else on one thread: more raised the p99."""
+    """Open an encoder on one thread: more raised the p99."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    known = onnxruntime.get_available_providers()
-    return onnxruntime.InferenceSession(model, options, providers=[each for each in PROVIDERS if each in known])
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
