@@ -54,6 +54,8 @@ class FakeCache:
     users: dict[str, str] = field(default_factory=dict)
     entries: dict[tuple[str, str], tuple[bytes, Versions, int]] = field(default_factory=dict)
     locked: bool = False
+    keeps_nothing: bool = False
+    """as while a write is under way"""
     down: bool = False
     delay_s: float = 0.0
     reads: int = 0
@@ -74,7 +76,7 @@ class FakeCache:
     async def write(self, entries: Sequence[Entry]) -> None:
         """Keep lists."""
         self._refuse_when_down()
-        for entry in entries:
+        for entry in () if self.keeps_nothing else entries:
             self.entries[entry.request_hash, entry.user_key] = (entry.body, entry.versions, entry.made_at_ms)
 
     async def lock(self, request_hash: str, user_key: str) -> str | None:

@@ -7,6 +7,7 @@ Why         the load generator shares the machine with what it measures; what it
 
 import asyncio
 import sys
+from typing import cast
 
 import uvloop
 
@@ -20,12 +21,12 @@ class Constant(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._read = b""
-        self._transport: asyncio.Transport | None = None
+        self._transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the way back."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's own class, which is none of asyncio's.
+        self._transport = cast(asyncio.WriteTransport, transport)
 
     def data_received(self, data: bytes) -> None:
         """Answer every request that is complete now."""

@@ -1,7 +1,8 @@
 """More than a shop can answer: its capacity, what is left of it under three times as much, and how soon all is well.
 
 Called by   tests/faults/test_overload.py (F16)
-Capacity    good answers a second at the knee, while the generator sends the surplus to a constant endpoint
+Capacity    good answers a second at the knee. While it is looked for and measured the generator sends the surplus, too,
+            to a constant endpoint: it shares the machine, and what it costs is the same as in the surge
 Goodput     good answers a second when all of it goes to the shop; good: a list, no lesser one, before the deadline
 """
 
@@ -66,23 +67,31 @@ class Surge:
         return self.goodput_per_s / self.capacity_per_s
 
 
-async def find_knee(target: Target) -> float:
+async def find_knee(target: Target, elsewhere: str) -> float:
     """Raise the rate until an answer in a hundred is not good; return the last good rate."""
+    await target.ask(RATES[0], STEP_S)  # shoppers get known and connections opened
     knee = 0.0
     for rate in RATES:
-        seen = await target.ask(rate, STEP_S)
+        seen = await ask_beside(target, rate, STEP_S, elsewhere)
         if target.good(seen) < 0.99 * rate * STEP_S:
             break
         knee = float(rate)
+    assert knee, f"{RATES[0]} requests a second are too many already"
     return knee
 
 
-async def surge(target: Target, seconds: float, knee: float | None = None) -> Surge:
-    """Find the knee unless it is known, measure the capacity there, and then send three times as much."""
-    knee = knee or await find_knee(target)
-    with constant_endpoint() as nothing:
-        beside = open_loop(nothing, (SURGE - 1) * knee, seconds, target.body_of)
-        alone, _ = await asyncio.gather(target.ask(knee, seconds), beside)
+async def ask_beside(target: Target, rate: float, seconds: float, elsewhere: str) -> Measured:
+    """Ask the shop at a rate, and elsewhere for what the surge sends beyond it."""
+    surplus = open_loop(elsewhere, (SURGE - 1) * rate, seconds, target.body_of)
+    seen, _ = await asyncio.gather(target.ask(rate, seconds), surplus)
+    return seen
+
+
+async def surge(target: Target, seconds: float) -> Surge:
+    """Find the knee, measure the capacity there, and then send three times as much."""
+    with constant_endpoint() as elsewhere:
+        knee = await find_knee(target, elsewhere)
+        alone = await ask_beside(target, knee, seconds, elsewhere)
     flooded = await target.ask(SURGE * knee, seconds)
     normal_after_s = await seconds_until_normal(target, knee / 2)
     # The last answers of a flood come after its end: they belong to the seconds in which they were asked for.

@@ -97,7 +97,6 @@ def compose(settings: Settings, metrics: ServiceMetrics, closing: AsyncExitStack
     namespace, clock = settings.namespace, SystemClock()
     state_engine = make_engine(settings.database_url, READS, STATE_STATEMENT_MS)
     engine = make_engine(settings.database_url, WORK_CONNECTIONS, WORK_STATEMENT_MS)
-    fast_cache = async_client(settings.redis_cache_url, settings.cache_timeout_ms / 1000)
     cache = async_client(settings.redis_cache_url, STORE_TIMEOUT_S)
     stream = async_client(settings.redis_stream_url, STORE_TIMEOUT_S)
     follow = async_client(settings.redis_stream_url, FOLLOW_TIMEOUT_S)
@@ -105,7 +104,7 @@ def compose(settings: Settings, metrics: ServiceMetrics, closing: AsyncExitStack
     histories = ShopperHistories(state_engine)
     for close in (state_engine.dispose, engine.dispose, histories.close, thread_cache.close):
         closing.callback(close)
-    for client in (fast_cache, cache, stream, follow):
+    for client in (cache, stream, follow):
         closing.push_async_callback(client.aclose)
 
     live = LiveCatalogue(engine, ChangeStream(follow, namespace))
@@ -116,7 +115,11 @@ def compose(settings: Settings, metrics: ServiceMetrics, closing: AsyncExitStack
     tombstones = Tombstones(stream, namespace)
     feature = Feature(
         states=UserStates(
-            OnlineStateReader(fast_cache, namespace, HELD_STATES), histories, lambda: live.catalogue, breaker
+            OnlineStateReader(cache, namespace, HELD_STATES),
+            histories,
+            lambda: live.catalogue,
+            breaker,
+            settings.cache_timeout_ms,
         ),
         events=EventStore(engine, OnlineStateWriter(thread_cache, namespace)),
         catalogue=ShopCatalogue(engine, ChangeStream(stream, namespace)),

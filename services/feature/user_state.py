@@ -27,12 +27,15 @@ from shared.features.shopper_events import NO_EVENTS, ShopperEvents
 from shared.features.user import NO_FEATURES, UserFeatures, user_features
 from shared.resilience.circuit_breaker import CircuitBreaker
 from shared.resilience.concurrency_limit import SaturatedError
+from shared.resilience.patience import in_time
 from shared.storage.history import HistoryEvent, in_order
 from shared.storage.redis.clients import STORE_ERRORS
 from shared.storage.redis.user_state import OnlineState, new_version
 from shared.storage.relational.engine import STORAGE_DOWN_ERRORS
 
 REBUILD_TRIES = 3
+UNHURRIED_MS = 2_000.0
+"""for callers whom no shopper waits for"""
 
 log = structlog.get_logger()
 
@@ -103,12 +106,19 @@ class UserStates:
     """The states of all shoppers. Belongs to one event loop."""
 
     def __init__(
-        self, online: OnlineStates, histories: Histories, catalogue: Callable[[], Catalogue], breaker: CircuitBreaker
+        self,
+        online: OnlineStates,
+        histories: Histories,
+        catalogue: Callable[[], Catalogue],
+        breaker: CircuitBreaker,
+        timeout_ms: float = UNHURRIED_MS,
     ) -> None:
+        """With the time that one call of the online store may take."""
         self._online = online
         self._histories = histories
         self._catalogue = catalogue
         self._breaker = breaker
+        self._timeout_ms = timeout_ms
         self._rebuilding: dict[str, asyncio.Task[Known]] = {}
 
     async def state(self, user_key: str, as_of_ms: int) -> tuple[UserState, Origin]:
@@ -154,7 +164,7 @@ class UserStates:
         if self._breaker.allow():
             try:
                 with self._breaker.attempt(*STORE_ERRORS):
-                    online = await self._online.read(user_key)
+                    online = await in_time(self._online.read(user_key), self._timeout_ms)
                 return Known(online, Origin.ONLINE) if online is not None else await self._rebuilt(user_key)
             except STORE_ERRORS as error:
                 log.warning("online_state_down", error=type(error).__name__)
@@ -176,9 +186,10 @@ class UserStates:
 
     async def _rebuild(self, user_key: str) -> Known:
         for _ in range(REBUILD_TRIES):
-            version = await self._online.version(user_key)
+            version = await in_time(self._online.version(user_key), self._timeout_ms)
             history = await self._history(user_key)
-            if await self._online.rebuild(user_key, version, history.events, history.profile):
+            rebuilt = self._online.rebuild(user_key, version, history.events, history.profile)
+            if await in_time(rebuilt, self._timeout_ms):
                 break
         # Of a shopper whose every rebuild met a new event: the version is the one seen, so a list made of this state is
         # stale at once, as it should be.

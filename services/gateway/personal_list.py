@@ -48,6 +48,7 @@ class LiveList:
     took_ms: Mapping[str, float]
     notices: Sequence[str]
     rules_version: str | None
+    state_version: str | None
     right_until_ms: int | None
     """when a dated rule of the shop begins or ends"""
 
@@ -130,5 +131,6 @@ def _live_list(ranked: Ranked, has_state: bool, normal: NormalRequest) -> LiveLi
         took_ms=reply.took_ms,
         notices=reply.notices,
         rules_version=reply.rules_version,
+        state_version=reply.state_version,
         right_until_ms=reply.rules_change_at_ms,
     )

@@ -93,10 +93,12 @@ class Recommend:
             if look.versions is not None and not live.degraded:
                 places = shaped(live.items, ask.request.return_)
                 cold_start = live.reason is DegradedReason.COLD_START
-                versions = made_with(look.versions, live.rules_version)
+                versions = made_with(look.versions, live.rules_version, live.state_version)
                 rest = {"counts": live.counts, "cold_start": cold_start, "notices": live.notices}
                 rest["right_until_ms"] = live.right_until_ms
-                self.keeps.put(keep(ask.normal, versions, places, live.model, **rest))
+                entry = keep(ask.normal, versions, places, live.model, **rest)
+                self.rungs.cache.remember(entry)
+                self.keeps.put(entry)
             return live
 
         return await self._flights.run(ask.normal.request_hash, make, ask.deadline)

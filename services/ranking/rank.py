@@ -130,6 +130,7 @@ class Ranker:
             took_ms=watch.took_ms(),
             notices=list(done.order.notices),
             rules_version=merchandising.version,
+            state_version=None if request.state is None else request.state.version,
             rules_change_at_ms=next_change_ms(merchandising, request.as_of_ms),
         )
 

@@ -102,6 +102,8 @@ class RankReply(InternalModel):
     """what could not be done as asked, by name (services/ranking/rerank/rerank.py NOTICES)"""
     rules_version: str | None = None
     """of the merchandising rules the list was made with"""
+    state_version: str | None = None
+    """of the shopper's state the list was made of"""
     rules_change_at_ms: int | None = None
     """when the next dated rule begins or ends; the list is not right for longer"""
 

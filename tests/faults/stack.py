@@ -105,6 +105,22 @@ class FaultStack(RunningShop):
 
         return Child(ChildPlan(name, port, prepare, lambda: self.is_ready(name, port)))
 
+    def straight(self, name: str, **settings: str) -> Child:
+        """Return a process of a service with no proxy between it and its peers, not started.
+
+        The proxies share an interpreter with whoever asks: a crowd would make the network slow that it asks through.
+        """
+        peers = {
+            "AISLE_FEATURE_URL": self.urls["feature"],
+            "AISLE_RANKING_URL": self.urls["ranking"],
+            "AISLE_DATABASE_URL": self.database_url,
+            "AISLE_REDIS_STREAM_URL": self.stream.url,
+            "AISLE_REDIS_CACHE_URL": self.cache.url,
+        }
+        port = free_port()
+        own = {} if name == "ingest" else {f"AISLE_{name.upper()}_URL": _url(port)}
+        return self.child(name, port, **peers | own | settings)
+
     def environment(self, name: str, port: int) -> dict[str, str]:
         """Return what a process of a service is told: where everything is, and which port is its own."""
         addresses = {

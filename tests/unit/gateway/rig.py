@@ -75,6 +75,8 @@ class Rig:
         self.notices: list[str] = []
         self.rules_version: str | None = None
         """those that ranking obeys, when they are not those that the cache names"""
+        self.state_version: str | None = None
+        """of the state that feature gave, when ranking says it"""
         self.rules_change_at_ms: int | None = None
 
     @property
@@ -109,6 +111,7 @@ class Rig:
                 "took_ms": {"encode": 1.0},
                 "notices": self.notices,
                 "rules_version": self.rules_version or self.cache.rules,
+                "state_version": self.state_version,
                 "rules_change_at_ms": self.rules_change_at_ms,
             }
         )

@@ -3,8 +3,10 @@ from typing import Any
 
 import pytest
 
+from services.gateway.list_store import LOOKS
+from shared.service.http_client import Reply
 from shared.storage.redis.change_stream import Change, ChangeKind
-from tests.fakes import START_MS
+from tests.fakes import START_MS, json_of
 from tests.unit.gateway.rig import MODEL, Rig, settle
 
 
@@ -197,6 +199,55 @@ async def test_a_list_made_under_the_rules_of_before_is_not_kept_as_one_under_th
         rig.rules_version = "r2"
         assert (await gateway.recommend())["served_from"] == "live"
         assert (await gateway.recommend())["served_from"] == "cache"
+
+
+async def test_the_first_list_of_a_new_shopper_is_fresh_under_the_version_that_reading_their_state_began(
+    rig: Rig,
+) -> None:
+    async def begin(_: bytes | None) -> Reply:
+        rig.cache.users["u:1"] = "s1"
+        return json_of({"user_key": "u:1", "version": "s1", "as_of_ms": 0})
+
+    rig.feature.on("POST", "/state", begin)
+    rig.state_version = "s1"
+    async with rig.started() as gateway:
+        await gateway.recommend()
+        assert (await gateway.recommend())["served_from"] == "cache"
+
+
+async def test_equal_requests_that_arrive_together_look_once(rig: Rig) -> None:
+    async with rig.started() as gateway:
+        await asyncio.gather(*(gateway.recommend(num_items=5) for _ in range(10)), gateway.recommend())
+    assert rig.cache.reads == 2
+
+
+async def test_a_request_that_comes_after_a_look_went_out_looks_by_itself(rig: Rig) -> None:
+    rig.cache.delay_s = 0.01
+    async with rig.started() as gateway:
+        first = asyncio.create_task(gateway.recommend())
+        while not rig.cache.reads:
+            await asyncio.sleep(0)
+        await asyncio.gather(first, gateway.recommend())
+    assert rig.cache.reads == 2
+
+
+async def test_looks_at_once_are_bounded_and_one_too_many_goes_without(rig: Rig) -> None:
+    rig.cache.delay_s = 0.001
+    async with rig.started() as gateway:
+        await asyncio.gather(*(gateway.recommend(user_id=number) for number in range(LOOKS + 5)))
+    assert rig.cache.reads == LOOKS
+
+
+async def test_a_list_is_found_between_making_and_writing_but_not_by_whoever_sees_another_version(rig: Rig) -> None:
+    rig.cache.keeps_nothing = True
+    async with rig.started() as gateway:
+        await gateway.recommend()
+        assert (await gateway.recommend())["served_from"] == "cache"
+        rig.cache.users["u:1"] = "s2"
+        assert (await gateway.recommend())["served_from"] == "live"
+        rig.clock.advance(0.6)
+        assert (await gateway.recommend())["served_from"] == "live"
+    assert rig.ranking.number_of("POST", "/rank") == 3
 
 
 async def test_a_dated_rule_that_begins_or_ends_makes_kept_lists_stale_on_time(rig: Rig) -> None:
