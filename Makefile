@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down status check images pin-images manifests monitoring-check test fuzz faults bench-serving bench-rerank bench-retrieval bench-compression bench-quality bench-ctr
+.PHONY: help install demo up down status check images pin-images manifests monitoring-check test fuzz faults bench-serving bench-rerank bench-retrieval bench-gpu bench-compression bench-quality bench-ctr
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -79,6 +79,9 @@ bench-rerank: $(INSTALLED) ## Re-rank one model's offers under every wish: what 
 
 bench-retrieval: $(INSTALLED) ## Find the best of a trained item table and of larger ones, exact and by the index
 	$(BIN)/python -m benchmarks.retrieval
+
+bench-gpu: $(INSTALLED) ## Retrieval and serving on an NVIDIA GPU (needs one): exact search, batches, requests under load
+	$(BIN)/python -m benchmarks.gpu
 
 bench-compression: $(INSTALLED) ## Shrink the encoder of Amazon Beauty and say what each variant costs and loses
 	$(BIN)/python -m benchmarks.compression

@@ -112,7 +112,8 @@ def facts(values: dict[str, Any]) -> str:
     count = values["counts"]
     sizes = f"{count['users']:,} users, {count['items']:,} items, {count['events']:,} events"
     asked = f"{count['test_questions']:,} test questions (mean history {count['mean_history']:g} events)"
-    device = f"{values['device']}, {values['threads']} threads, {values['machine']['cpu']}"
+    machine = values["machine"]
+    device = f"{machine.get('gpu', values['device'])}, {values['threads']} threads, {machine['cpu']}"
     wishes = f"DATA={values['data']} PROTOCOL={values['protocol']} TRACK={values['track']} DEVICE={values['device']}"
     return (
         f"{values['note']}. {sizes}; {asked}. Track: {values['track']}; seen items: {values['seen_items']}. "
