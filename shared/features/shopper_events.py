@@ -65,7 +65,7 @@ class ShopperEvents:
     def window(self, row_of: Mapping[str, int]) -> EventWindow:
         """Return the columns that features read; `row_of` is the catalogue's, to which rows are only added.
 
-        Of events that are asked again, the window is kept: looking up 512 identifiers takes half as long as the features.
+        Of events that are asked again it is kept: looking up 512 identifiers takes half as long as all features.
         """
         known = self._newest_window.get(len(row_of))
         if known is not None and known[0] is row_of:
