@@ -13,11 +13,12 @@ help: ## Show what can be made
 
 install: $(INSTALLED) ## Make .venv with everything pinned
 
-# torch first and by itself: with it in place pip's resolver has nothing large left to choose.
+# torch first and by itself: with it in place pip's resolver has nothing large left to choose. Modules are compiled when
+# they are first imported, by whoever imports them: most of what is installed never is.
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --progress-bar off -c constraints.txt torch
-	$(BIN)/pip install --quiet --progress-bar off -c constraints.txt -e '.[training,local,demo,dev]'
+	$(BIN)/pip install --quiet --progress-bar off --no-compile -c constraints.txt torch
+	$(BIN)/pip install --quiet --progress-bar off --no-compile -c constraints.txt -e '.[training,local,demo,dev]'
 	@touch $(INSTALLED)
 
 demo: $(INSTALLED) ## Import a real shop's log, train, serve and recommend; leaves the platform running

@@ -30,10 +30,13 @@ class AfterAnswer(Generic[T]):
         deliver: Callable[[Sequence[T]], Awaitable[None]],
         metrics: GatewayMetrics,
         capacity: int = 5000,
+        pause_s: float = 0.0,
     ) -> None:
+        """With a pause between batches, what comes meanwhile shares one round trip and one wake-up of its readers."""
         self._kind = kind
         self._deliver = deliver
         self._metrics = metrics
+        self._pause_s = pause_s
         self._queue: asyncio.Queue[T] = asyncio.Queue(capacity)
         metrics.watch_queue(kind, self._queue.qsize)
 
@@ -48,6 +51,7 @@ class AfterAnswer(Generic[T]):
         """Write for ever."""
         while True:
             await self._write_batch([await self._queue.get()])
+            await asyncio.sleep(self._pause_s)
 
     async def flush(self) -> None:
         """Write what is left, before the process ends; give up after FLUSH_S."""

@@ -49,6 +49,8 @@ from shared.storage.redis.recommendation_cache import Entry
 GOOD_TIME = 0.4
 """share of the deadline that a live list may take before there are too many at once: a state is a third of the work, so
 that it is still within feature's budget then"""
+IMPRESSIONS_PAUSE_S = 0.1
+"""between two batches of impressions: a click on a list comes later than that"""
 ADMIN_SLOTS = 32
 """calls to feature for the catalogue and users at once; apart from those of the live path"""
 
@@ -103,7 +105,7 @@ def compose(settings: Settings, outside: Outside, clock: Clock, service_metrics:
         await outside.impressions.append([entry.impression() for entry in shown])
 
     keeps = AfterAnswer("cached_list", store.write, metrics)
-    impressions = AfterAnswer("impression", append_impressions, metrics)
+    impressions = AfterAnswer("impression", append_impressions, metrics, pause_s=IMPRESSIONS_PAUSE_S)
     gateway = _gateway(
         settings, outside, _Shared(store, board, changes, hidden, model, keeps, impressions, clock, metrics)
     )

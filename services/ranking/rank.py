@@ -183,7 +183,8 @@ class Ranker:
         first = due[rules.judge(due).keep_C][:new_places]
         pinned = np.array([pin.row for pin in rules.business.pins if pin.row >= 0], np.int32)
         pinned = pinned[rules.judge(pinned).keep_C]
-        more = np.setdiff1d(np.concatenate([pinned, first]), choice.candidates.row_C)
+        decided = np.concatenate([pinned, first])
+        more = np.setdiff1d(decided, choice.candidates.row_C) if len(decided) else decided
         if not len(more):
             return replace(choice, first_showings=first)
         candidates = join(choice.candidates, recommender.candidates_for(scored, more))

@@ -4,6 +4,7 @@ Called by   main.py and the `aisle train` command make it; pipeline.py and its s
 Defaults    chosen on the validation week of the Complete Journey, never on its test week
 """
 
+import os
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -72,12 +73,18 @@ class TrainingConfig:
     promotion: Promotion = "auto"
     """auto: the gate decides; always, never: by order. Does not change the model"""
     threads: int = 0
-    """of the collaborative tables; 0: as many as the machine has cores. Does not change the result"""
+    """of the collaborative tables, and processes that ask questions; 0: as many as the machine has cores. Does not
+    change the result"""
     collaborative: CollaborativeConfig = field(default_factory=CollaborativeConfig)
     sequence: SequenceConfig = NIGHTLY
     fusion: FusionConfig = field(default_factory=FusionConfig)
     multitask: MultitaskConfig | None = field(default_factory=MultitaskConfig)
     """of the ranker of clicks and purchases; None: train none"""
+
+    @property
+    def cores(self) -> int:
+        """Return how many threads and processes a run may have at once."""
+        return self.threads or os.cpu_count() or 1
 
     def with_wishes(self, wanted: RunRequest) -> "TrainingConfig":
         """Return the configuration with what a request names."""

@@ -5,6 +5,7 @@ Tree        TrainingError
             ├── SourceError           the events cannot be read from where they were said to be
             ├── NotInstalledError     an optional package is missing
             ├── DivergedError         the loss is not finite
+            ├── PartFailedError       a process that took a part of a step ended early
             └── RunActiveError        another run of this install is going on
 Called by   the steps raise; services/training/__main__.py and the `aisle train` command tell
 """
@@ -28,6 +29,10 @@ class NotInstalledError(TrainingError):
 
 class DivergedError(TrainingError):
     """The encoder cannot be trained this way."""
+
+
+class PartFailedError(TrainingError):
+    """A part of a step was not done."""
 
 
 class RunActiveError(TrainingError):

@@ -8,17 +8,21 @@ Periods     train | validation | test, by time. Everything is fitted on train; v
 Errors      TrainingError: the log holds too little to learn from, the encoder diverges
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from services.training import copies
+from services.training.asking import Asking
 from services.training.assemble import Encoder, assemble, facts, in_memory, unweighted
 from services.training.collaborative.tables import CollaborativeTables, fit_tables
 from services.training.config import TrainingConfig
 from services.training.content.fit import fit_content
+from services.training.copies import Copy
 from services.training.errors import TooLittleDataError
 from services.training.evaluation.offline import evaluate
 from services.training.examples.encoding import fit_candidate_tables
@@ -70,6 +74,14 @@ class Period:
     until_ms: int
 
 
+@dataclass(frozen=True)
+class CountedPeriod:
+    """A period and what was counted in it."""
+
+    period: Period
+    tables: CollaborativeTables
+
+
 class Pipeline:
     """One run; every process of a team makes one and calls `run`."""
 
@@ -85,7 +97,6 @@ class Pipeline:
     ) -> None:
         self.source, self.zone, self.config, self.ask_rival = source, zone, config, ask_rival
         self.work, self.team, self.report = work, team, report
-        self.threads = config.threads or os.cpu_count() or 1
 
     def run(self) -> TrainedModel | None:
         """Return the trained model; None in the processes of a team that only help to train the encoder."""
@@ -97,17 +108,17 @@ class Pipeline:
         fitted = self.fit_encoder(shop, train, maker, split, content)
         if not self.team.leads:
             return None
-        tables = self.fit_tables(shop, train, self.report)
-        contents = self.assemble(shop, train, fitted.model, tables, content, self.report)
+        counted, whole = self.count(shop, train, split)
+        contents = self.assemble(shop, counted, fitted.model, content, self.report)
         contents, fusion_report = self.fit_fusion(contents, shop, maker, split)
         ranker = self.fit_multitask(contents, shop, maker, split)
         contents = replace(contents, ranker=ranker.part)
         questions = self.questions(shop, split.test_from_ms, split.end_ms, self.config.test_questions)
         evaluation = self.evaluate(contents, shop, maker, questions)
         verdict = judge(evaluation, self.ask_rival(maker, questions, split), self.config.promotion)
-        if self.config.refit:
-            contents = self.refit(contents, shop, split, train, fitted.model, content)
-        contents = with_index(contents, maker, questions, self.threads)
+        if whole is not None:
+            contents = self.refit(contents, shop, split, whole, fitted.model, content)
+        contents = with_index(contents, maker, questions, self.config.cores)
         metrics = self.describe(shop, train, fitted, fusion_report, evaluation) | {"ranker": ranker.report}
         return TrainedModel(with_metrics(contents, metrics), evaluation, verdict, ranker.pictures)
 
@@ -144,12 +155,29 @@ class Pipeline:
         validation = validation_of(questions, maker, train.vocabulary.code_of_row_N, config.encoder.max_length)
         return fit_encoder(material(shop, train, content), validation, config, self.team, self.work, self.report)
 
+    def count(self, shop: Shop, train: Period, split: TimeSplit) -> tuple[CountedPeriod, CountedPeriod | None]:
+        """Count the tables of the training period and, for the refit, of the whole log: at once, where possible."""
+        if not self.config.refit:
+            return CountedPeriod(train, self.fit_tables(shop, train, self.report)), None
+        whole = self.period(shop, split.end_ms, known=train.vocabulary)
+        report = under("refit", self.report)
+        if self.config.cores < 2 or not copies.POSSIBLE:
+            tables, later = (self.fit_tables(shop, *each) for each in ((train, self.report), (whole, report)))
+        else:
+            with Copy(lambda: [self.fit_tables(shop, whole, quiet)]) as copy:
+                tables = self.fit_tables(shop, train, self.report)
+                progress = StepProgress("collaborative tables", 1, "log", report)
+                later = copy.next()
+                progress.finish()
+        return CountedPeriod(train, tables), CountedPeriod(whole, later)
+
     def fit_tables(self, shop: Shop, period: Period, report: Report) -> CollaborativeTables:
-        """Count the collaborative tables."""
+        """Count the collaborative tables; with one thread for matrix products, a sum has one order on every machine."""
         row_V, config = period.vocabulary.row_V, self.config
-        return fit_tables(
-            period.sequences, shop.catalogue, row_V, config.collaborative, config.seed, self.threads, report
-        )
+        with threadpool_limits(1, user_api="blas"):
+            return fit_tables(
+                period.sequences, shop.catalogue, row_V, config.collaborative, config.seed, config.cores, report
+            )
 
     def fit_content(self, shop: Shop) -> ContentVectors:
         """Encode what every item says of itself."""
@@ -159,14 +187,14 @@ class Pipeline:
     def assemble(
         self,
         shop: Shop,
-        period: Period,
+        counted: CountedPeriod,
         model: SequenceModel,
-        tables: CollaborativeTables,
         content: ContentVectors,
         report: Report,
     ) -> BundleContents:
         """Put the pieces together; the fusion says nothing yet."""
         progress = StepProgress("export and encode", 1, "model", report)
+        period, tables = counted.period, counted.tables
         row_V = period.vocabulary.row_V
         item_VD = model.items.all().detach().cpu().numpy()
         encoder = Encoder(export_encoder(model.encoder), pack(model.encoder), item_VD, model.encoder.config.max_length)
@@ -184,13 +212,13 @@ class Pipeline:
         config = self.config.fusion
         recommender = Recommender(in_memory(contents), shop.catalogue)
         questions = self.questions(shop, split.validation_from_ms, split.test_from_ms, config.questions)
-        examples = collect_examples(recommender, maker.query, questions, config.per_source, self.report)
+        examples = collect_examples(recommender, maker.query, questions, self.asking(self.report))
         progress = StepProgress("fusion: weights", 1, "fit", self.report)
         fusion, fit = fit_fusion(examples, config.l2, config.least_gain)
         progress.finish(f"loss {fit.loss:.3f} of {fit.loss_uniform:.3f}")
-        report = under("strangers", self.report)
+        asking = self.asking(under("strangers", self.report))
         try:
-            examples = collect_examples(recommender, maker.stranger, questions, config.per_source, report)
+            examples = collect_examples(recommender, maker.stranger, questions, asking)
         except TooLittleDataError:
             # Nothing popular was ever bought: strangers get the weights that are there.
             return replace(contents, fusion=fusion, stranger_fusion=fusion), {"known": vars(fit)}
@@ -210,23 +238,25 @@ class Pipeline:
     ) -> dict[str, Any]:
         """Rank the catalogue for every question of the test period."""
         recommender = Recommender(in_memory(contents), shop.catalogue)
-        return evaluate(recommender, maker, questions, self.config.fusion.per_source, self.report)
+        return evaluate(recommender, maker, questions, self.asking(self.report))
+
+    def asking(self, report: Report) -> Asking:
+        """Return how questions are put to a recommender: as in serving, on all cores."""
+        return Asking(self.config.fusion.per_source, self.config.cores, report)
 
     def refit(
         self,
         contents: BundleContents,
         shop: Shop,
         split: TimeSplit,
-        train: Period,
+        whole: CountedPeriod,
         model: SequenceModel,
         content: ContentVectors,
     ) -> BundleContents:
         """Learn from the validation and test periods, too; the fusion keeps its weights."""
-        whole = self.period(shop, split.end_ms, known=train.vocabulary)
-        report = under("refit", self.report)
-        tables = self.fit_tables(shop, whole, report)
-        newest = go_on(model, material(shop, whole, content), split.validation_from_ms, self.config.sequence, report)
-        refitted = self.assemble(shop, whole, newest, tables, content, report)
+        report, learned = under("refit", self.report), material(shop, whole.period, content)
+        newest = go_on(model, learned, split.validation_from_ms, self.config.sequence, report)
+        refitted = self.assemble(shop, whole, newest, content, report)
         # The kept weights belong to columns in their order; which departments sell best may have changed by now.
         encodings = refitted.encodings | {"departments": contents.encodings["departments"]}
         kept = {name: getattr(contents, name) for name in ("fusion", "stranger_fusion", "ranker")}

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.training.asking import Asking
 from services.training.evaluation.offline import evaluate
 from services.training.examples.queries import QueryMaker, Question
 from services.training.examples.split import TimeSplit
 from services.training.gate import Rival, score_of
-from services.training.progress import Report, quiet
 from shared.features.registry import schema_hash
 from shared.models.bundle import Bundle, BundleError, load_bundle
 from shared.models.bundle_store import fetch_bundle
@@ -28,8 +28,7 @@ class ServingModel:
     current: ModelVersion | None
     store_url: str
     cache: Path
-    per_source: int
-    report: Report = quiet
+    asking: Asking
 
     def ask(self, maker: QueryMaker, questions: Sequence[Question], split: TimeSplit) -> Rival | None:
         """Return how well it does, None when there is no such model."""
@@ -39,7 +38,7 @@ class ServingModel:
         if bundle is None or bundle.contents.facts.trained_until_ms >= split.test_from_ms:
             return Rival(self.current.version, score_of(self.current.metrics.get("test", {})), same_questions=False)
         recommender = Recommender(bundle, maker.catalogue)
-        evaluation = evaluate(recommender, maker, questions, self.per_source, self.report, only_main=True)
+        evaluation = evaluate(recommender, maker, questions, self.asking, only_main=True)
         return Rival(self.current.version, score_of(evaluation), same_questions=True)
 
     def _load(self, version: str) -> Bundle | None:

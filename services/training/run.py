@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
 
+from services.training.asking import Asking
 from services.training.config import TrainingConfig
 from services.training.examples.source import ExampleSource
 from services.training.pipeline import Pipeline, TrainedModel
@@ -75,9 +76,8 @@ def train_and_publish(place: RunPlace, config: TrainingConfig, report: Report = 
 def _train_and_publish(place: RunPlace, config: TrainingConfig, team: Team, report: Report) -> RunOutcome | None:
     with place.store.engine.connect() as connection:
         serving = current(connection)
-    rival = ServingModel(
-        serving, place.store.store_url, place.work / "bundles", config.fusion.per_source, under("serving model", report)
-    )
+    asking = Asking(config.fusion.per_source, config.cores, under("serving model", report))
+    rival = ServingModel(serving, place.store.store_url, place.work / "bundles", asking)
     model = Pipeline(place.source, place.zone, config, rival.ask, place.work, team, report).run()
     if model is None:
         return None

@@ -17,18 +17,18 @@ from shared.storage.relational.runs import RunState, update_run
 WRITE_EVERY_S = 1.0
 EPOCH = "sequence epoch "
 SHARES = {
-    "read and clean": 0.05,
-    EPOCH: 0.50,
-    "collaborative tables": 0.05,
+    "read and clean": 0.03,
+    EPOCH: 0.63,
+    "collaborative tables": 0.14,
+    "refit: collaborative tables": 0.01,
     "sentences": 0.0,
-    "export and encode": 0.05,
-    "fusion: candidates": 0.08,
+    "export and encode": 0.03,
+    "fusion: candidates": 0.02,
     "fusion: weights": 0.02,
-    "evaluation": 0.12,
+    "evaluation": 0.07,
     "serving model: evaluation": 0.0,
-    "refit: collaborative tables": 0.05,
-    "refit: sequence epoch 1": 0.05,
-    "refit: export and encode": 0.03,
+    "refit: sequence epoch 1": 0.03,
+    "refit: export and encode": 0.02,
 }
 
 

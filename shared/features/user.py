@@ -112,7 +112,7 @@ def user_features(window: EventWindow, catalogue: Catalogue, as_of_ms: int) -> U
     taste_E = np.where(window.row_E >= 0, TASTE_WEIGHT[window.type_E], 0.0) * decay_E
     liked_E = taste_E > 0
     row_P, taste_P = window.row_E[liked_E], taste_E[liked_E]
-    value_F[_PLACE["distinct_items"]] = len(np.unique(row_P))
+    value_F[_PLACE["distinct_items"]] = len(set(row_P.tolist()))
     return UserFeatures(
         value_F,
         _shares(catalogue.top_category_N[row_P], taste_P, catalogue.categories),

@@ -12,7 +12,7 @@ import numpy as np
 
 from shared.features.events import FloatArray, IntArray
 from shared.models.sources.indexed import IndexedScores
-from shared.models.sources.scores import DenseScores, PositiveScores, SourceScores, SparseScores
+from shared.models.sources.scores import EMPTY_SCORES, DenseScores, PositiveScores, SourceScores, SparseScores
 
 COLUMNS_PER_SOURCE = 2
 LOGIT_SOURCES = frozenset({"sequence"})
@@ -28,9 +28,10 @@ def source_names(sources: Sequence[str]) -> tuple[str, ...]:
 def fill_source_columns(scores_of: Mapping[str, SourceScores], code_C: IntArray, column_CF: FloatArray) -> None:
     """Write two columns a source, in order; an item outside the vocabulary (code -1) or unknown has the least score."""
     known_C, place_C = code_C >= 0, np.maximum(code_C, 0)
-    relative_SC = np.empty((len(scores_of), len(code_C)), np.float32)
+    relative_SC = np.zeros((len(scores_of), len(code_C)), np.float32)
     for relative_C, scores in zip(relative_SC, scores_of.values(), strict=True):
-        np.divide(scores.at(place_C), max(_best(scores), 1e-9), out=relative_C)
+        if scores is not EMPTY_SCORES:
+            np.divide(scores.at(place_C), max(_best(scores), 1e-9), out=relative_C)
     np.maximum(relative_SC, 0, out=relative_SC)
     relative_SC *= known_C
     column_CF[:, 0::2] = relative_SC.T

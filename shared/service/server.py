@@ -20,6 +20,8 @@ from shared.service.settings import ServiceName, Settings
 
 KEEP_ALIVE_S = 75
 FINISH_S = 10
+YOUNG_OBJECTS = 20_000
+"""after so many new objects the garbage collector looks for cycles: with Python's 700, several times in every answer"""
 SWITCH_S = 0.0005
 """how long a thread keeps the interpreter from the event loop: with Python's 5 ms a loop that a thread competes with (a
 state read from Postgres, the lists) waits for it at every step, and answers of 15 ms took 100"""
@@ -39,6 +41,7 @@ class DrainingServer(uvicorn.Server):
         await super().startup(sockets)
         gc.collect()
         gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain; uvicorn's own version would also raise the signal again at the end."""

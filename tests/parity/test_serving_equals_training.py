@@ -25,7 +25,7 @@ from services.training.examples.queries import QueryMaker, Question
 from services.training.examples.shop import Shop, open_shop
 from services.training.importing.complete_journey import package_folder
 from services.training.importing.errors import MalformedFileError
-from services.training.pipeline import Pipeline
+from services.training.pipeline import CountedPeriod, Pipeline
 from services.training.sequence.config import SequenceConfig
 from services.training.sequence.fit import Material, new_model
 from shared.contracts.events import StoredEvent
@@ -131,8 +131,8 @@ def training(feature: FastAPI, engine: Engine) -> TrainingSide:
     pipeline = Pipeline(PostgresSource(engine), ZONE, CONFIG, lambda *_: None)
     period = pipeline.period(shop, shop.log.last_ms + 1)
     model = new_model(Material(period.sequences, period.vocabulary), CONFIG.sequence)
-    tables = pipeline.fit_tables(shop, period, lambda _: None)
-    contents = pipeline.assemble(shop, period, model, tables, pipeline.fit_content(shop), lambda _: None)
+    counted = CountedPeriod(period, pipeline.fit_tables(shop, period, lambda _: None))
+    contents = pipeline.assemble(shop, counted, model, pipeline.fit_content(shop), lambda _: None)
     recommender = Recommender(in_memory(contents), shop.catalogue)
     return TrainingSide(shop, QueryMaker(shop.log, shop.catalogue, shop.profiles, ZONE), recommender)
 

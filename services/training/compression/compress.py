@@ -10,6 +10,7 @@ Errors      CompressionError when no model serves; TrainingError of the log; Bun
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from services.training.asking import Asking
 from services.training.assemble import in_memory
 from services.training.compression.cards import Choice, CostCard, choose, speed_of
 from services.training.compression.quantise import int8_variant
@@ -78,7 +79,7 @@ def card_of(
 ) -> tuple[CostCard, dict[str, object]]:
     """Return a model's card and its whole evaluation; the time is of all sources together, and of the fusion."""
     recommender = Recommender(in_memory(contents), maker.catalogue)
-    evaluation = evaluate(recommender, maker, questions, PER_SOURCE, report, only_main=True)
+    evaluation = evaluate(recommender, maker, questions, Asking(PER_SOURCE, report=report), only_main=True)
     queries = [maker.query(question) for question in with_history(questions[:TIMED], maker)]
 
     def answer(place: int) -> object:

@@ -2,7 +2,7 @@
 
 Called by   services/training/evaluation/offline.py
 Fused       what the sources retrieved, by fused score; then all else by popularity, as serving fills a short list
-Dimensions  N catalogue rows, V items of the vocabulary, C scored items, T targets
+Dimensions  N catalogue rows, V items of the vocabulary, C scored items, T targets, X rows
 """
 
 from dataclasses import dataclass
@@ -10,12 +10,11 @@ from functools import cached_property
 
 import numpy as np
 
-from services.training.evaluation.metrics import Ranks, middle_ranks
-from shared.features.events import FloatArray, IntArray
+from services.training.evaluation.metrics import Standing
+from shared.features.events import FloatArray, IntArray, LongArray
 from shared.models.recommender import Recommender, Scored
 from shared.models.sources.history import HISTORY_SOURCES
 from shared.models.sources.scores import DenseScores, PositiveScores, SourceScores, SparseScores, best_first
-from shared.models.tensors import BoolArray
 
 FUSED = "fused"
 FLOOR = "popularity"
@@ -29,17 +28,21 @@ class ScoredItems:
     row_C: IntArray
     score_C: FloatArray
 
-    def without(self, hidden_N: BoolArray) -> "ScoredItems":
-        """Return the list without some rows."""
-        keep_C = ~hidden_N[self.row_C]
-        return ScoredItems(self.row_C[keep_C], self.score_C[keep_C])
+    def standing(self, target_row_T: IntArray, num_items: int) -> Standing:
+        """Return where the targets stand among `num_items`."""
+        return Standing.of(self.score_C, self._places(target_row_T), num_items)
 
-    def ranks(self, target_row_T: IntArray, num_items: int) -> Ranks:
-        """Return where the targets stand among `num_items`, ascending."""
-        place_T = np.searchsorted(self.row_C, target_row_T)
-        known_T = place_T < len(self.row_C)
-        known_T[known_T] = self.row_C[place_T[known_T]] == target_row_T[known_T]
-        return middle_ranks(self.score_C, np.where(known_T, place_T, -1), num_items)
+    def scores_among(self, row_X: IntArray) -> FloatArray:
+        """Return the scores of those of the rows that have one."""
+        place_X = self._places(row_X)
+        return self.score_C[place_X[place_X >= 0]]
+
+    def _places(self, row_X: IntArray) -> LongArray:
+        """Return where each row stands in `row_C`, -1 when it does not."""
+        place_X = np.searchsorted(self.row_C, row_X)
+        known_X = place_X < len(self.row_C)
+        known_X[known_X] = self.row_C[place_X[known_X]] == row_X[known_X]
+        return np.where(known_X, place_X, -1)
 
     @cached_property
     def first_places(self) -> frozenset[int]:

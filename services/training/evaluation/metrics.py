@@ -3,28 +3,54 @@
 Called by   services/training/evaluation/offline.py
 Ranks       0 is the best place. Ties count at the middle of the places they share, so a rank may be a half, and a
             source that scores nothing gets what a coin would. All targets of a question are worth the same
-Dimensions  T targets of a question, N items in the list
+Dimensions  T targets of a question, C items of the list with a score, G of these left out
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from shared.features.events import FloatArray, LongArray
+from shared.models.tensors import BoolArray
+
 Ranks = npt.NDArray[np.float64]
 
 
-def middle_ranks(score_C: npt.NDArray[np.float32], place_T: npt.NDArray[np.int64], num_items: int) -> Ranks:
-    """Return the rank of each target among `num_items` items, of which only C have a score, ascending.
+@dataclass(frozen=True)
+class Standing:
+    """Where the targets of one question stand in one list, as counts: what is left out need only be subtracted."""
 
-    `place_T` says where a target stands among the C, -1 when it is not there: such items share the last places.
-    """
-    known_T = place_T >= 0
-    target_T = score_C[place_T[known_T]]
-    # One pass for each target: count_nonzero reads a mask many times faster than a sum along an axis does.
-    above_T = np.array([np.count_nonzero(score_C > target) for target in target_T], np.float64)
-    equal_T = np.array([np.count_nonzero(score_C == target) for target in target_T], np.float64) - 1
-    rank_T = np.full(len(place_T), (len(score_C) + num_items - 1) / 2)
-    rank_T[known_T] = above_T + equal_T / 2
-    return np.sort(rank_T)
+    score_T: FloatArray
+    """NaN for a target without a score: such items share the last places"""
+    above_T: Ranks
+    """items with a higher score"""
+    equal_T: Ranks
+    """other items with the same"""
+    num_scored: int
+    num_items: int
+
+    @staticmethod
+    def of(score_C: FloatArray, place_T: LongArray, num_items: int) -> "Standing":
+        """Count in a list of `num_items`, of which only C have a score; `place_T` is -1 for a target without one."""
+        known_T = place_T >= 0
+        score_T = np.where(known_T, score_C[place_T] if len(score_C) else np.nan, np.nan).astype(np.float32)
+        # One pass for each target: count_nonzero reads a mask many times faster than a sum along an axis does.
+        above_T = np.array([np.count_nonzero(score_C > target) for target in score_T], np.float64)
+        equal_T = np.array([np.count_nonzero(score_C == target) for target in score_T], np.float64)
+        return Standing(score_T, above_T, equal_T - known_T, len(score_C), num_items)
+
+    def without(self, gone_score_G: FloatArray, num_gone: int) -> "Standing":
+        """Return the same in a list without `num_gone` items, no targets, of which G have a score."""
+        above_T = self.above_T - (gone_score_G[:, None] > self.score_T).sum(axis=0)
+        equal_T = self.equal_T - (gone_score_G[:, None] == self.score_T).sum(axis=0)
+        return Standing(self.score_T, above_T, equal_T, self.num_scored - len(gone_score_G), self.num_items - num_gone)
+
+    def ranks(self, wanted_T: BoolArray | None = None) -> Ranks:
+        """Return the ranks of the wanted targets, ascending."""
+        last = (self.num_scored + self.num_items - 1) / 2
+        rank_T = np.where(np.isnan(self.score_T), last, self.above_T + self.equal_T / 2)
+        return np.sort(rank_T if wanted_T is None else rank_T[wanted_T])
 
 
 def hit_rate(rank_T: Ranks, k: int) -> float:

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from services.training.asking import Asking
 from services.training.evaluation.lists import ListMaker, ScoredItems
 from services.training.evaluation.metrics import Ranks, auc, coverage, hit_rate, ndcg, recall, reciprocal_rank
 from services.training.examples.queries import QueryMaker, Question
-from services.training.progress import Report, StepProgress, quiet
 from shared.features.events import IntArray
 from shared.models.recommender import Recommender
 
@@ -36,22 +36,49 @@ METRICS: dict[str, Callable[[Ranks, int], float]] = {
 }
 
 
+@dataclass(frozen=True)
+class Judged:
+    """How the lists of one question did: the values of METRICS by slice and source, and the first places of each."""
+
+    values: Mapping[str, Mapping[str, Sequence[float]]]
+    first_places: Mapping[str, frozenset[int]]
+
+
+def judged(lists: Mapping[str, ScoredItems], target_row_T: IntArray, had_row_H: IntArray, num_items: int) -> Judged:
+    """Judge the lists of one question in the slices that it has targets for; `had_row_H` ascends."""
+    repeated_T = np.isin(target_row_T, had_row_H)
+    values: dict[str, dict[str, Sequence[float]]] = {name: {} for name in SLICES}
+    for source, items in lists.items():
+        standing = items.standing(target_row_T, num_items)
+        values["all"][source] = metrics_of(standing.ranks(), num_items)
+        if repeated_T.any():
+            values["repeats"][source] = metrics_of(standing.ranks(repeated_T), num_items)
+        if not repeated_T.all():
+            unseen = standing.without(items.scores_among(had_row_H), len(had_row_H))
+            values["new"][source] = metrics_of(unseen.ranks(~repeated_T), unseen.num_items)
+    return Judged(values, {source: items.first_places for source, items in lists.items()})
+
+
+def metrics_of(rank_T: Ranks, num_items: int) -> Sequence[float]:
+    """Return the values of METRICS, in order."""
+    return [metric(rank_T, num_items) for metric in METRICS.values()]
+
+
 @dataclass
 class Tally:
     """Sums of the metrics of one source in one slice."""
 
     questions: int = 0
-    sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(METRICS, 0.0))
+    sums: list[float] = field(default_factory=lambda: [0.0] * len(METRICS))
 
-    def add(self, rank_T: Ranks, num_items: int) -> None:
+    def add(self, values: Sequence[float]) -> None:
         """Count one question."""
         self.questions += 1
-        for name, metric in METRICS.items():
-            self.sums[name] += metric(rank_T, num_items)
+        self.sums = [total + value for total, value in zip(self.sums, values, strict=True)]
 
     def means(self) -> dict[str, float]:
         """Return the mean of each metric over the questions."""
-        return {name: round(total / max(self.questions, 1), 6) for name, total in self.sums.items()}
+        return {name: round(total / max(self.questions, 1), 6) for name, total in zip(METRICS, self.sums, strict=True)}
 
 
 class Scoreboard:
@@ -62,21 +89,13 @@ class Scoreboard:
         self._tally: dict[str, dict[str, Tally]] = {name: defaultdict(Tally) for name in SLICES}
         self._shown: dict[str, set[int]] = defaultdict(set)
 
-    def add(self, lists: Mapping[str, ScoredItems], target_row_T: IntArray, had_row_H: IntArray) -> None:
-        """Count one question in the slices that it has targets for."""
-        hidden_N = np.zeros(self._num_items, np.bool_)
-        hidden_N[had_row_H] = True
-        repeated_T = hidden_N[target_row_T]
-        left = self._num_items - len(had_row_H)
-        for source, items in lists.items():
-            self._shown[source] |= items.first_places
-            self._tally["all"][source].add(items.ranks(target_row_T, self._num_items), self._num_items)
-            if repeated_T.any():
-                rank_T = items.ranks(target_row_T[repeated_T], self._num_items)
-                self._tally["repeats"][source].add(rank_T, self._num_items)
-            if not repeated_T.all():
-                rank_T = items.without(hidden_N).ranks(target_row_T[~repeated_T], left)
-                self._tally["new"][source].add(rank_T, left)
+    def add(self, question: Judged) -> None:
+        """Count one question."""
+        for source, rows in question.first_places.items():
+            self._shown[source] |= rows
+        for name, of_source in question.values.items():
+            for source, values in of_source.items():
+                self._tally[name][source].add(values)
 
     def as_json(self) -> dict[str, Any]:
         """Return a table of all targets, and one for each further slice."""
@@ -96,29 +115,30 @@ class Scoreboard:
 
 
 def evaluate(
-    recommender: Recommender,
-    maker: QueryMaker,
-    questions: Sequence[Question],
-    per_source: int,
-    report: Report = quiet,
-    only_main: bool = False,
+    recommender: Recommender, maker: QueryMaker, questions: Sequence[Question], asking: Asking, only_main: bool = False
 ) -> dict[str, Any]:
     """Return the report that goes into the manifest; with `only_main`, of the fused list and the floor alone."""
-    progress = StepProgress("evaluation", len(questions), "questions", report)
-    lists = ListMaker(recommender, per_source)
-    board, strangers = Scoreboard(len(recommender.catalogue)), Scoreboard(len(recommender.catalogue))
-    for question in questions:
-        scored = recommender.start(maker.query(question))
+    lists, num_items = ListMaker(recommender, asking.per_source), len(recommender.catalogue)
+
+    def ask(question: Question) -> tuple[Judged, Judged | None]:
+        """Return how the shopper's lists did, and those of a stranger."""
+        scored, target_row_T = recommender.start(maker.query(question)), question.target_row_T
         found = lists.main(scored) if only_main else lists.all(scored)
-        board.add(found, question.target_row_T, maker.bought_before(question))
-        if not only_main:
-            lists_of_stranger = lists.main(recommender.start(maker.stranger(question)))
-            strangers.add(lists_of_stranger, question.target_row_T, NOTHING_BOUGHT)
-        progress.advance()
+        known = judged(found, target_row_T, maker.bought_before(question), num_items)
+        if only_main:
+            return known, None
+        of_stranger = lists.main(recommender.start(maker.stranger(question)))
+        return known, judged(of_stranger, target_row_T, NOTHING_BOUGHT, num_items)
+
+    board, strangers = Scoreboard(num_items), Scoreboard(num_items)
+    for known, stranger in asking.each("evaluation", ask, questions):
+        board.add(known)
+        if stranger is not None:
+            strangers.add(stranger)
     return {
         "protocol": "next basket, split by time, full ranking of the catalogue, no sampled negatives",
-        "items": len(recommender.catalogue),
-        "per_source": per_source,
+        "items": num_items,
+        "per_source": asking.per_source,
         **board.as_json(),
         "strangers": strangers.table("all"),
     }

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from services.training.asking import Asking
 from services.training.errors import TooLittleDataError
 from services.training.examples.queries import Question
-from services.training.progress import Report, StepProgress, quiet
 from shared.features.candidates import Query
 from shared.features.events import FloatArray, LongArray
 from shared.models.recommender import Recommender
@@ -36,23 +36,18 @@ class FusionExamples:
 
 
 def collect_examples(
-    recommender: Recommender,
-    ask: Callable[[Question], Query],
-    questions: Sequence[Question],
-    per_source: int,
-    report: Report = quiet,
+    recommender: Recommender, query_of: Callable[[Question], Query], questions: Sequence[Question], asking: Asking
 ) -> FusionExamples:
     """Ask every question; those of which nothing bought was retrieved teach nothing and are left out."""
-    progress = StepProgress("fusion: candidates", len(questions), "questions", report)
-    matrices, bought, sizes = [], [], [0]
-    for question in questions:
-        candidates = recommender.retrieve(recommender.start(ask(question)), per_source)
+
+    def ask(question: Question) -> tuple[FloatArray, BoolArray] | None:
+        candidates = recommender.retrieve(recommender.start(query_of(question)), asking.per_source)
         bought_C = np.isin(candidates.row_C, question.target_row_T)
-        if bought_C.any():
-            matrices.append(candidates.matrix_CF)
-            bought.append(bought_C)
-            sizes.append(len(bought_C))
-        progress.advance()
-    if not matrices:
+        return (candidates.matrix_CF, bought_C) if bought_C.any() else None
+
+    told = [answer for answer in asking.each("fusion: candidates", ask, questions) if answer is not None]
+    if not told:
         raise TooLittleDataError("no source retrieved anything that was bought: nothing to fit the fusion on")
+    matrices, bought = zip(*told, strict=True)
+    sizes = [0, *map(len, bought)]
     return FusionExamples(np.cumsum(sizes), np.concatenate(matrices), np.concatenate(bought), recommender.fusion_names)

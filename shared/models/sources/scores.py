@@ -56,6 +56,10 @@ class PositiveScores:
     score_V: FloatArray
 
     def top(self, limit: int, allowed_V: BoolArray | None) -> IntArray:
+        # With so many candidates that a sample shows where the best begin, the others need not be gathered.
+        if allowed_V is None and np.count_nonzero(self.score_V) > SPARE * SPARE * limit:
+            best = best_first(self.score_V, limit)
+            return best[self.score_V[best] > 0].astype(np.int32)
         return self.sparse().top(limit, allowed_V)
 
     def at(self, code_C: IntArray) -> FloatArray:

@@ -60,3 +60,17 @@ def test_halves_that_do_not_fit_are_refused(broken: dict[str, str]) -> None:
     whole = shopper_events(LINES[:1]).packed()
     with pytest.raises(MalformedEventsError):
         unpacked(whole.model_copy(update=broken))
+
+
+def test_window_of_events_asked_again_is_kept_until_the_catalogue_grows_or_is_another() -> None:
+    events = shopper_events([("bread", 1_000, 6, 2.0, 1.0), ("milk", 2_000, 6, None, 1.0), ("jam", 3_000, 6, 1.0, 1.0)])
+    row_of = {"bread": 0}
+    past = events.before(2_500)
+    assert events.before(3_000) is past
+    assert past.window(row_of) is past.window(row_of)
+    assert past.window(row_of).row_E.tolist() == [0, -1]
+    row_of["milk"] = 1
+    assert past.window(row_of).row_E.tolist() == [0, 1]
+    assert past.window({"bread": 5, "milk": 4}).row_E.tolist() == [5, 4]
+    assert list(events.before(3_001).item_id) == ["bread", "milk", "jam"]
+    assert list(events.before(2_000).item_id) == ["bread"]

@@ -14,6 +14,17 @@ def test_best_first_is_the_start_of_a_stable_sort_ties_and_all(size: int, distin
     assert best_first(score_X, 100).tolist() == np.argsort(-score_X, kind="stable")[:100].tolist()
 
 
+@pytest.mark.parametrize("positive", [0, 3, 100, 959, 961, 20_000])
+@pytest.mark.parametrize("distinct", [2, 10_000])
+def test_the_best_of_votes_are_those_of_the_items_with_votes_ties_and_all(positive: int, distinct: int) -> None:
+    random = np.random.default_rng(positive + distinct)
+    score_V = np.zeros(27_000, np.float32)
+    score_V[random.permutation(27_000)[: 2 * positive]] = -1
+    score_V[random.permutation(27_000)[:positive]] = random.integers(1, distinct, positive)
+    votes = PositiveScores(score_V)
+    assert votes.top(60, None).tolist() == votes.sparse().top(60, None).tolist()
+
+
 def columns(scores_of: dict[str, SourceScores], *codes: int) -> list[list[float]]:
     matrix_CF = np.full((len(codes), 2 * len(scores_of)), np.nan, np.float32)
     fill_source_columns(scores_of, np.array(codes, np.int32), matrix_CF)

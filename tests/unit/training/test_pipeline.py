@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from services.training.asking import LEAST_SHARE
 from services.training.assemble import in_memory
 from services.training.config import FusionConfig, TrainingConfig
 from services.training.errors import TooLittleDataError
@@ -132,6 +133,12 @@ def test_bundle_loads_and_knows_the_whole_log_after_the_refit(model: TrainedMode
 
 def test_two_runs_give_one_bundle(model: TrainedModel, tmp_path: Path) -> None:
     assert write_bundle(model.contents, tmp_path / "one") == write_bundle(run().contents, tmp_path / "two")
+
+
+def test_a_bundle_does_not_depend_on_the_number_of_processes(model: TrainedModel, tmp_path: Path) -> None:
+    assert model.evaluation["questions"] >= 2 * LEAST_SHARE
+    shared_out = run(replace(CONFIG, threads=2))
+    assert write_bundle(model.contents, tmp_path / "one") == write_bundle(shared_out.contents, tmp_path / "two")
 
 
 def test_every_step_reports_its_end(reports: list[Progress], model: TrainedModel) -> None:

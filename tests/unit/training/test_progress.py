@@ -53,11 +53,11 @@ def test_whole_progress_never_falls_from_step_to_step_and_ends_at_one() -> None:
         at("sequence epoch 1", 10, 10),
         at("sequence epoch 4", 10, 10),
         at("collaborative tables", 5, 5),
+        at("refit: collaborative tables", 5, 5),
         at("export and encode", 1, 1),
         at("fusion: candidates", 3, 6),
         at("fusion: weights", 1, 1),
         at("evaluation", 1, 1),
-        at("refit: collaborative tables", 5, 5),
         at("refit: sequence epoch 1", 1, 1),
         at("refit: export and encode", 1, 1),
     ]
