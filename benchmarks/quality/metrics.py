@@ -18,7 +18,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from benchmarks.quality.task import Questions
-from services.training.evaluation.metrics import Ranks, hit_rate, middle_ranks, ndcg, reciprocal_rank
+from services.training.evaluation.metrics import Ranks, Standing, hit_rate, ndcg, reciprocal_rank
 from services.training.examples.sequences import Sequences
 from shared.features.events import FloatArray, IntArray, LongArray
 from shared.models.sources.scores import best_first
@@ -59,7 +59,7 @@ def answer_block(score_BV: FloatArray, questions: Questions) -> Answers:
 
 def ranks_of(score_V: FloatArray, target_T: IntArray) -> Ranks:
     """Return the places of the targets, ascending, counted from 0; infinite for a target that is never shown."""
-    rank_T = middle_ranks(score_V, target_T.astype(np.int64), len(score_V))
+    rank_T = Standing.of(score_V, target_T.astype(np.int64), len(score_V)).ranks()
     never = int((score_V[target_T] == -np.inf).sum())
     if never:
         rank_T[len(rank_T) - never :] = np.inf

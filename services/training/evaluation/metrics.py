@@ -1,6 +1,6 @@
 """Ranking metrics, each a pure function of where the targets of one question stand in one list of all items.
 
-Called by   services/training/evaluation/offline.py
+Called by   services/training/evaluation/offline.py, benchmarks/quality/metrics.py
 Ranks       0 is the best place. Ties count at the middle of the places they share, so a rank may be a half, and a
             source that scores nothing gets what a coin would. All targets of a question are worth the same
 Dimensions  T targets of a question, C items of the list with a score, G of these left out
