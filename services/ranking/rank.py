@@ -179,6 +179,8 @@ class Ranker:
         self, recommender: Recommender, scored: Scored, rules: Rules, choice: Choice, new_places: int
     ) -> Choice:
         """Add what must be in the list, if it may be shown: pinned rows, and new rows whose first showing is due."""
+        if not new_places and not rules.business.pins:
+            return choice
         due = self._showings.due(recommender, scored) if new_places else np.empty(0, np.int32)
         first = due[rules.judge(due).keep_C][:new_places]
         pinned = np.array([pin.row for pin in rules.business.pins if pin.row >= 0], np.int32)
