@@ -51,6 +51,9 @@ class Admission:
                 yield
                 took_ms = (self._monotonic_s() - begun_s) * 1000
                 self.expected_ms += NEWEST_WEIGHT * (took_ms - self.expected_ms)
+                if self._queued > 1:
+                    # A computation awaits nothing: all that are ready would follow it before the loop turns once.
+                    await asyncio.sleep(0)
         finally:
             self._queued -= 1
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -37,6 +38,24 @@ def test_turns_are_taken_in_order_of_arrival(metrics: RankingMetrics) -> None:
 
     asyncio.run(run())
     assert order == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+
+
+async def test_the_loop_turns_to_others_between_two_computations_that_were_ready_together(
+    metrics: RankingMetrics,
+) -> None:
+    admission, order = Admission(metrics), list[str]()
+
+    async def work() -> None:
+        async with admission.turn(Deadline.after(LONG_MS)):
+            order.append("computed")
+
+    async def others() -> None:
+        while order.count("computed") < 4:
+            order.append("turned")
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(work() for _ in range(4)), others())
+    assert all(pair != ("computed", "computed") for pair in pairwise(order))
 
 
 async def test_request_with_too_little_time_is_refused_at_once(metrics: RankingMetrics) -> None:
