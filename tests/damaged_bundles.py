@@ -13,6 +13,7 @@ from pathlib import Path
 
 from shared.features.registry import schema_hash
 from shared.models.bundle import ENCODER, ITEM_TABLE, MANIFEST, TABLES, version_of, write_bundle
+from shared.models.retrieval_index import build_index
 from shared.models.tables import Transitions
 from tests.tiny_bundle import tiny_contents
 
@@ -93,5 +94,13 @@ def of_other_features(store: Path, workshop: Path) -> str:
     manifest = (folder / MANIFEST).read_text().replace(schema_hash(), "0" * 64)
     (folder / MANIFEST).write_text(manifest)
     version = version_of(folder)
+    shutil.move(folder, store / version)
+    return version
+
+
+def with_an_index_of_another_table(store: Path, workshop: Path) -> str:
+    """Put a bundle into a store whose retrieval index was built for the item table of another model."""
+    folder, other_VD = workshop / "indexed", tiny_contents(0).item_VD
+    version = write_bundle(replace(tiny_contents(1), index=build_index(other_VD, other_VD[:40])), folder)
     shutil.move(folder, store / version)
     return version

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from shared.service.settings import Settings
 from tests.asgi_client import Answer, call
-from tests.damaged_bundles import DAMAGES, of_other_features
+from tests.damaged_bundles import DAMAGES, of_other_features, with_an_index_of_another_table
 from tests.integration.ranking_support import Shop, open_shop, rank, served_version, serving, until, until_serves
 from tests.tiny_bundle import publish_tiny
 from tests.unit.ranking.requests import Did, request
@@ -82,14 +82,19 @@ async def test_damaged_bundle_is_refused_and_the_old_model_serves_on(
         assert (await call(app, "GET", "/model")).document["refused"] == {"version": bad, "reason": reason}
 
 
-async def test_bundle_of_other_feature_definitions_is_refused(shop: Shop, tmp_path: Path) -> None:
-    good, foreign = publish_tiny(shop.bundles), of_other_features(shop.bundles, tmp_path)
+@pytest.mark.parametrize(("put", "reason"), [(of_other_features, "schema"), (with_an_index_of_another_table, "index")])
+async def test_whole_bundle_whose_parts_do_not_belong_here_is_refused_and_the_old_model_serves_on(
+    shop: Shop, tmp_path: Path, put: Callable[[Path, Path], str], reason: str
+) -> None:
+    good, foreign = publish_tiny(shop.bundles), put(shop.bundles, tmp_path)
     shop.point_at(good)
     async with serving(shop.settings) as app:
         await until_serves(app, good)
         shop.point_at(foreign)
-        await until(lambda: figures(app), lambda text: failures(text, "schema"))
+        await until(lambda: figures(app), lambda text: failures(text, reason))
         assert await served_version(app) == good
+        assert (await call(app, "GET", "/model")).document["refused"] == {"version": foreign, "reason": reason}
+        assert (await rank(app, ASKED)).status == 200
 
 
 async def test_bundle_that_is_repaired_is_taken(shop: Shop) -> None:

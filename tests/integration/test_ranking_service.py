@@ -9,12 +9,21 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from shared.contracts.internal import RankReply
-from tests.asgi_client import call
+from shared.contracts.explanation import ExplainRankRequest
+from shared.contracts.internal import RankReply, SimilarRequest
+from tests.asgi_client import JSON, call
 from tests.integration.ranking_support import Shop, open_shop, rank, serving, until, until_serves
 from tests.tiny_bundle import publish_tiny
 from tests.tiny_shop import tiny_items
 from tests.unit.ranking.requests import NOW_MS, Did, ids, request
+
+SIMILAR = SimilarRequest(item_id="wine-fine-0", kind="similar", num_items=5, as_of_ms=NOW_MS)
+
+
+def explain_request() -> ExplainRankRequest:
+    """Return the question why an item is in the list of somebody who bought it."""
+    asked = request(Did("wine-fine-0")).model_dump()
+    return ExplainRankRequest.model_validate(asked | {"item_id": "wine-fine-1"})
 
 
 @pytest.fixture
@@ -89,13 +98,17 @@ async def test_malformed_request_is_refused_by_name(app: FastAPI, body: bytes) -
     assert answer.document["code"] == "invalid_request"
 
 
-async def test_request_that_cannot_be_answered_in_time_is_refused_at_once(app: FastAPI) -> None:
-    body = request().model_dump_json().encode()
+@pytest.mark.parametrize("path", ["/rank", "/similar", "/explain"])
+async def test_request_whose_deadline_is_past_is_refused_by_name_and_the_next_one_answered(
+    app: FastAPI, path: str
+) -> None:
+    body = {"/rank": request(), "/similar": SIMILAR, "/explain": explain_request()}[path].model_dump_json().encode()
     headers = {"content-type": "application/json", "x-aisle-deadline-ms": "0"}
-    answer = await call(app, "POST", "/rank", body=body, headers=headers)
-    assert answer.status == 503
-    assert answer.document["code"] == "unavailable"
+    answer = await call(app, "POST", path, body=body, headers=headers)
+    assert (answer.status, answer.document["code"]) == (503, "unavailable")
+    assert answer.document["detail"] == "the answer would come too late"
     assert answer.headers["retry-after"] == "1"
+    assert (await call(app, "POST", path, body=body, headers=JSON)).status == 200
 
 
 async def test_metrics_tell_stages_sources_and_the_model(app: FastAPI) -> None:

@@ -2,7 +2,9 @@ from typing import Any
 
 from shared.contracts.recommendation import BatchRequest
 from tests.fakes import json_of
-from tests.unit.gateway.rig import Rig, ids
+from tests.unit.gateway.rig import Rig, ids, post, serving
+
+MAX_REQUESTS = 100
 
 
 async def answer(rig: Rig, *requests: dict[str, Any], distinct: bool = False) -> list[dict[str, Any]]:
@@ -48,3 +50,16 @@ async def test_a_dead_ranking_degrades_the_widgets_and_fails_none(rig: Rig) -> N
     results = await answer(rig, {"user_id": 1}, {"user_id": 2}, distinct=True)
     assert [result["status"] for result in results] == [200, 200]
     assert {result["body"]["degraded_reason"] for result in results} == {"ranking_unavailable"}
+
+
+async def test_a_batch_over_its_limit_is_refused_by_name_before_anything_is_asked_and_the_next_one_answered(
+    rig: Rig,
+) -> None:
+    async with serving(rig.app()) as app:
+        refused = await post(app, "/recommend/batch", {"requests": [{"user_id": 1}] * (MAX_REQUESTS + 1)})
+        assert (refused.status, refused.document["code"]) == (422, "invalid_request")
+        assert refused.document["errors"][0]["loc"] == ["body", "requests"]
+        assert str(MAX_REQUESTS) in refused.document["errors"][0]["msg"]
+        assert rig.ranking.number_of("POST", "/rank") == 0
+        whole = await post(app, "/recommend/batch", {"requests": [{"user_id": 1}] * MAX_REQUESTS})
+    assert [result["status"] for result in whole.document["results"]] == [200] * MAX_REQUESTS
