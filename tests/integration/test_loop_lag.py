@@ -69,8 +69,15 @@ async def test_ranking_turns_to_others_while_it_ranks_and_takes_in_a_new_model(
 
 @pytest.fixture
 async def feature(database_url: str, stream_url: str, cache_url: str) -> AsyncIterator[FastAPI]:
-    stores = {"database_url": database_url, "redis_stream_url": stream_url, "redis_cache_url": cache_url}
-    app = feature_app(Settings(**stores, lists_refresh_s=1, cache_timeout_ms=1000, feature_timeout_ms=5000))
+    settings = Settings(
+        database_url=database_url,
+        redis_stream_url=stream_url,
+        redis_cache_url=cache_url,
+        lists_refresh_s=1,
+        cache_timeout_ms=1000,
+        feature_timeout_ms=5000,
+    )
+    app = feature_app(settings)
     async with app.router.lifespan_context(app):
         await until(lambda: call(app, "GET", "/readyz"), lambda answer: answer.status == 200)
         yield app
