@@ -51,11 +51,14 @@ def test_feature_gone_ranks_what_the_request_itself_says(stack: FaultStack, held
         time.sleep(2)
         assert stack.figures().of("breaker_state", dependency="feature") > 0
         ranked = stack.figures("ranking").of("http_requests_total", route="/rank", status="200") - ranked
+        while_gone = set(
+            traffic.seen.degraded
+        )  # its start takes a core of its own, which ranking may lack for a moment
         stack.children["feature"].start()
     in_time = traffic.in_time()
     assert (reply["served_from"], reply["degraded_reason"]) == ("live", "feature_unavailable")
     assert any(item["item_id"].startswith("wine") for item in reply["recommendations"])
-    assert set(traffic.seen.degraded) == {"feature_unavailable"}
+    assert while_gone == {"feature_unavailable"}
     assert ranked >= 2 * RATE
     back_s = seconds_until_personal(stack)
     held(f"{in_time}, {traffic.seen.degraded.total()} of the request's own session; personal {back_s:.1f} s after")
