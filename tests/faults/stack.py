@@ -9,6 +9,7 @@ Time        DEADLINE_MS and the budgets within it are twice those of production:
             load generator share two cores
 """
 
+import itertools
 import os
 import sys
 import urllib.request
@@ -39,6 +40,7 @@ CACHE_MS, FEATURE_MS, RANKING_MS = 30, 160, 380
 STORES = ("postgres", "stream", "cache")
 SERVICES = ("feature", "ingest", "ranking", "gateway")
 """in the order of their start"""
+_questions = itertools.count()
 
 
 class FaultStack(RunningShop):
@@ -174,8 +176,10 @@ class FaultStack(RunningShop):
         """Wait until a list is live and full, of a shopper's state and a model: the promise after every fault."""
 
         def personal() -> bool:
-            reply = self.recommend(user_id="someone", context={"query": "is all well?"}, num_items=5)
-            is_live = reply["served_from"] in ("live", "cache") and reply["degraded_reason"] in ("none", "cold_start")
+            # Never asked before: a list kept from before the fault must not pass for one made after it.
+            question = {"query": f"is all well? {next(_questions)}"}
+            reply = self.recommend(user_id="someone", context=question, num_items=5)
+            is_live = reply["served_from"] == "live" and reply["degraded_reason"] in ("none", "cold_start")
             return is_live and len(reply["recommendations"]) == 5
 
         until(personal, timeout_s)
