@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -40,21 +41,25 @@ def shoppers(engine: Engine) -> None:
             connection.execute(INSERT, told)
 
 
-async def seconds(app: FastAPI, stores: Stores, user_key: str) -> float:
-    """Return the usual time of a state that is read from Postgres, because no other store knows the shopper."""
-    times = []
+async def seconds(app: FastAPI, stores: Stores, user_keys: Sequence[str]) -> list[float]:
+    """Return the usual time of each shopper's state, read from Postgres, because no other store knows them.
+
+    They are asked for in turn: what else the machine does meanwhile slows all of them alike.
+    """
+    times: dict[str, list[float]] = {user_key: [] for user_key in user_keys}
     for _ in range(ASKED):
-        with redis.from_url(stores.cache_url) as online:
-            online.flushdb()
-        began_s = time.perf_counter()
-        await state(app, user_key)
-        times.append(time.perf_counter() - began_s)
-    return statistics.median(times)
+        for user_key, taken in times.items():
+            with redis.from_url(stores.cache_url) as online:
+                online.flushdb()
+            began_s = time.perf_counter()
+            await state(app, user_key)
+            taken.append(time.perf_counter() - began_s)
+    return [statistics.median(taken) for taken in times.values()]
 
 
 async def test_a_million_events_cost_no_more_than_a_hundred(shoppers: None, app: FastAPI, stores: Stores) -> None:
     assert len(items(await state(app, "u:million"))) == WINDOW_SIZE
     assert items(await state(app, "u:million"))[-1] == str(MILLION % 5000)
     assert len(items(await state(app, "u:hundred"))) == HUNDRED
-    few_s, many_s = [await seconds(app, stores, user_key) for user_key in ("u:hundred", "u:million")]
+    few_s, many_s = await seconds(app, stores, ("u:hundred", "u:million"))
     assert many_s < SLOWER * few_s, f"{1000 * many_s:.1f} ms against {1000 * few_s:.1f} ms"
