@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.rerank import metrics
 from benchmarks.rerank.shop import CONFIG, Trained
-from services.ranking.rank import take
+from services.ranking.choice import take
 from services.ranking.rerank.business_rules import BusinessRules
 from services.ranking.rerank.diversity import wanted_mix
 from services.ranking.rerank.rerank import Offer, Wishes, rerank

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from services.ranking.choice import take
 from services.ranking.metrics import Stopwatch
-from services.ranking.rank import Ranker, Workings, take
+from services.ranking.rank import Ranker, Workings
 from services.ranking.reasons import PART_NAMES, part_columns, reasons_for
 from services.ranking.rerank.business_rules import BusinessRules
 from services.ranking.rerank.rerank import Offer, Wishes, rerank

@@ -10,18 +10,19 @@ Cost        one thread, no I/O; a few milliseconds (benchmarks/results/serving.j
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from functools import lru_cache
 
 import numpy as np
 
+from services.ranking.choice import Choice, join, most_popular, take, with_finite_features
 from services.ranking.items import shown
 from services.ranking.metrics import RankingMetrics, Stopwatch
 from services.ranking.reasons import reasons_for
 from services.ranking.rerank.business_rules import next_change_ms
 from services.ranking.rerank.novelty import LIST_SHARE, FirstShowings
-from services.ranking.rerank.rerank import FEATURE_NOT_FINITE, Offer, Order, Wishes, rerank
+from services.ranking.rerank.rerank import Offer, Order, Wishes, rerank
 from services.ranking.rules import Rules, rules_of
 from services.ranking.score_tasks import chances_at, chances_of, contributions_at
 from services.ranking.sentences import in_language, language_of
@@ -32,7 +33,6 @@ from shared.contracts.merchandising import NO_MERCHANDISING, Merchandising
 from shared.contracts.recommendation import Counts
 from shared.features.candidates import Query
 from shared.features.context import context_features
-from shared.features.events import IntArray
 from shared.features.filter import Filter, parse_filter
 from shared.models.recommender import SOURCES, Candidates, Recommender, Scored
 from shared.models.tensors import BoolArray
@@ -40,17 +40,6 @@ from shared.models.tensors import BoolArray
 PER_SOURCE = 60
 """candidates of each source; also how many must be left for the list not to be called short. More brought the first ten
 places of the Complete Journey's validation week nothing; a longer list asks each source for as many as it shows"""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The candidates that may be shown, and how many there were before the rules."""
-
-    candidates: Candidates
-    retrieved: int
-    removed: dict[str, int]
-    first_showings: IntArray = field(default_factory=lambda: np.empty(0, np.int32))
-    """new rows among the candidates whose first showing is due"""
 
 
 @dataclass(frozen=True)
@@ -278,39 +267,3 @@ def _parsed(text: str) -> Filter:
 def parsed(text: str | None) -> Filter | None:
     """Return a request's filter; FilterError when it is none. Shops send the same few filters again and again."""
     return _parsed(text) if text else None
-
-
-def most_popular(recommender: Recommender, scored: Scored, allowed_N: BoolArray, limit: int) -> Candidates:
-    """Return the allowed rows that sell best; items that never sold come last, the newest of them first."""
-    row_C = np.flatnonzero(allowed_N).astype(np.int32)
-    code_C = recommender.rows.code_of_row_N[row_C]
-    sales_C = np.where(code_C >= 0, recommender.contents.popularity.weight_V[np.maximum(code_C, 0)], -1.0)
-    order_C = np.lexsort((row_C, -recommender.catalogue.created_ms_N[row_C], -sales_C))
-    return recommender.candidates_for(scored, row_C[order_C[:limit]])
-
-
-def with_finite_features(recommender: Recommender, scored: Scored, choice: Choice) -> tuple[Choice, tuple[str, ...]]:
-    """Return the choice with what is no number set to what is usual, and a word about it if that was needed."""
-    matrix_CF = choice.candidates.matrix_CF
-    # One sum over all tells whether to look closer.
-    if np.isfinite(matrix_CF.sum()):
-        return choice, ()
-    usual_CF = np.where(np.isfinite(matrix_CF), matrix_CF, recommender.fusion_for(scored).mean_F)
-    return replace(choice, candidates=replace(choice.candidates, matrix_CF=usual_CF)), (FEATURE_NOT_FINITE,)
-
-
-def take(candidates: Candidates, place_K: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Candidates:
-    """Return some of the candidates, in the order of their places."""
-    return Candidates(candidates.row_C[place_K], candidates.matrix_CF[place_K], candidates.retrieved_CS[place_K])
-
-
-def join(some: Candidates, more: Candidates) -> Candidates:
-    """Return the candidates of both, ascending by row; `more` wins where both have a row."""
-    fresh = np.flatnonzero(~np.isin(some.row_C, more.row_C))
-    row_C = np.concatenate([some.row_C[fresh], more.row_C])
-    order_C = np.argsort(row_C, kind="stable")
-    return Candidates(
-        row_C[order_C],
-        np.concatenate([some.matrix_CF[fresh], more.matrix_CF])[order_C],
-        np.concatenate([some.retrieved_CS[fresh], more.retrieved_CS])[order_C],
-    )

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 
+from deploy.local.ports import free_port
 from services.ranking.catalogue_snapshot import CatalogueSnapshot
 from services.ranking.last_served import LastServed
 from shared.models.bundle import write_bundle
@@ -31,9 +32,7 @@ from tests.unit.ranking.requests import Did, request
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no NVIDIA GPU here")
 
-REQUESTS = [
-    request(*(Did(f"{kind}-{n}", 2 + n) for n in range(1 + m % 5))) for m, kind in enumerate(24 * ("wine-fine",))
-]
+REQUESTS = [request(*(Did(f"wine-fine-{n}", 2 + n) for n in range(1 + place % 5))) for place in range(24)]
 NOWHERE = "127.0.0.1:1"
 
 
@@ -96,7 +95,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 @pytest.fixture(scope="module")
 def services(homes: Callable[[str], Path]) -> Iterator[dict[str, str]]:
     """Return the addresses of one ranking service on the CPU and one on the GPU."""
-    urls = {"cpu": "http://127.0.0.1:18102", "cuda": "http://127.0.0.1:18103"}
+    urls = {device: f"http://127.0.0.1:{free_port()}" for device in ("cpu", "cuda")}
     started = []
     for device, url in urls.items():
         settings = {

@@ -1,16 +1,25 @@
 """Histories encoded before a request's turn lead to the lists that requests get which encode in their turn."""
 
 import asyncio
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
+from fastapi import FastAPI
 
+from services.ranking.admission import Admission
 from services.ranking.consumables import Consumables
 from services.ranking.encode_ahead import encoded_ahead
 from services.ranking.gpu import check_device, gpu_source
+from services.ranking.metrics import RankingMetrics
 from services.ranking.micro_batcher import MicroBatcher, TooLateError
+from services.ranking.model_host import ModelHost
 from services.ranking.rank import Ranker
+from services.ranking.routes import Ranking, make_router
 from services.ranking.serving_model import ServingModel
 from shared.features.catalogue import Catalogue
 from shared.features.registry import schema_hash
@@ -19,7 +28,10 @@ from shared.models.encoder_weights import unpack
 from shared.models.gpu.sequence_engine import SequenceEngine
 from shared.models.recommender import Recommender
 from shared.models.sources.gpu_sequence import GpuSequenceSource
+from shared.models.sources.scores import SourceScores
+from shared.models.tensors import History
 from shared.resilience.deadline import Deadline
+from tests.asgi_client import call
 from tests.tiny_transformer import with_transformer
 from tests.unit.ranking.requests import Did, ids, request
 
@@ -79,6 +91,26 @@ async def test_without_a_gpu_nothing_is_done_ahead(ranker: Ranker, plain: Servin
 async def test_a_request_that_is_late_already_is_not_encoded(ranker: Ranker, batched: ServingModel) -> None:
     with pytest.raises(TooLateError):
         await encoded_ahead(ranker, batched, SHOPPERS[0], Deadline.after(0))
+
+
+async def test_the_route_ranks_what_was_encoded_together(
+    ranker: Ranker, batched: ServingModel, metrics: RankingMetrics
+) -> None:
+    sizes: list[int] = []
+
+    def counted(histories: Sequence[History]) -> list[SourceScores]:
+        sizes.append(len(histories))
+        return batched.recommender.sequence.scores_of(histories)
+
+    model = replace(batched, batcher=MicroBatcher(counted, 4))
+    host = SimpleNamespace(borrow=lambda: nullcontext(model))
+    app = FastAPI()
+    app.include_router(make_router(Ranking(ranker, cast(ModelHost, host), Admission(metrics), timeout_ms=5000)))
+    bodies = [one.model_dump(mode="json", by_alias=True) for one in 3 * SHOPPERS]
+    answers = await asyncio.gather(*(call(app, "POST", "/rank", body) for body in bodies))
+    assert [answer.status for answer in answers] == [200] * 6
+    assert sum(sizes) == 6
+    assert max(sizes) > 1
 
 
 def test_a_bundle_without_weights_answers_on_the_cpu_wherever_it_runs(bundle: Bundle) -> None:
