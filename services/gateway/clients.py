@@ -1,7 +1,7 @@
 """The calls the gateway makes: the state of a shopper from feature, a ranked list from ranking, events to feature.
 
 Called by   services/gateway/personal_list.py, similar.py, explain.py, event_intake.py
-Out         a shopper's state stays the bytes feature sent: the gateway only passes it on to ranking
+Out         a shopper's state stays the bytes feature sent: of it the gateway reads the version only
 Errors      DependencyError (see dependency.py), ProblemError for an item ranking does not know
 """
 
@@ -12,6 +12,7 @@ import orjson
 from pydantic import ValidationError
 
 from services.gateway.dependency import Dependency, DependencyDownError
+from services.gateway.held_states import State
 from services.gateway.ports import Sender
 from shared.contracts.explanation import ExplainReply
 from shared.contracts.internal import RankReply
@@ -37,15 +38,18 @@ class FeatureClient:
         self._http = http
         self._dependency = dependency
 
-    async def state(self, user_key: str, as_of_ms: int, deadline: Deadline, timeout_ms: float) -> bytes:
-        """Return a shopper's UserState as JSON; of somebody unknown, an empty one."""
+    async def state(self, user_key: str, as_of_ms: int, deadline: Deadline, timeout_ms: float) -> State:
+        """Return a shopper's UserState; of somebody unknown, an empty one."""
         body = orjson.dumps({"user_key": user_key, "as_of_ms": as_of_ms})
         reply = await self._dependency.call(
             lambda allowed_ms: self._http.send("POST", "/state", body, allowed_ms), deadline, timeout_ms
         )
-        if reply.status != 200 or not reply.body.startswith(b"{") or not reply.body.endswith(b"}"):
+        if reply.status != 200:
             raise DependencyDownError(f"feature answered {reply.status} to /state")
-        return reply.body
+        try:
+            return State(reply.body, orjson.loads(reply.body)["version"])
+        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+            raise DependencyDownError("feature answered something else than a state") from error
 
     async def insert_events(self, body: bytes) -> bool:
         """Store events in the database without the stream; return whether that is durably done."""

@@ -40,7 +40,8 @@ class Explain:
         budgets = self.budgets.of(max(TIMEOUT_MS, request.timeout_ms or 0))
         deadline = Deadline.after(budgets.deadline_ms, self.clock.monotonic_s)
         try:
-            state = await self.feature.state(normal.user_key, normal.as_of_ms, deadline, budgets.feature_ms)
+            found = await self.feature.state(normal.user_key, normal.as_of_ms, deadline, budgets.feature_ms)
+            state: bytes | None = found.body
         except DependencyError:
             state = None
         try:

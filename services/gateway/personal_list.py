@@ -11,6 +11,7 @@ from typing import Any
 
 from services.gateway.clients import FeatureClient, Ranked, RankingClient
 from services.gateway.dependency import DependencyBusyError, DependencyError, DependencyLateError
+from services.gateway.held_states import HeldStates
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.request_key import NormalRequest
 from services.gateway.serving_model import ServingModel
@@ -87,24 +88,32 @@ class PersonalList:
         self._limit = limit
         self._model = model
         self._metrics = metrics
+        self._held = HeldStates()
 
-    async def make(self, normal: NormalRequest, budgets: Budgets, deadline: Deadline) -> LiveList:
-        """Return the list, or raise LiveFailedError."""
+    async def make(self, normal: NormalRequest, version: str | None, budgets: Budgets, deadline: Deadline) -> LiveList:
+        """Return the list, or raise LiveFailedError; `version`: the shopper's now, None where nobody said."""
         try:
             async with self._limit.slot():
-                state = await self._state(normal, budgets, deadline)
+                state = await self._state(normal, version, budgets, deadline)
                 ranked = await self._rank(normal, state, budgets, deadline)
         except SaturatedError as error:
             raise LiveFailedError(DegradedReason.OVERLOAD) from error
         self._model.saw(ranked.reply.model.version)
         return _live_list(ranked, state is not None, normal)
 
-    async def _state(self, normal: NormalRequest, budgets: Budgets, deadline: Deadline) -> bytes | None:
+    async def _state(
+        self, normal: NormalRequest, version: str | None, budgets: Budgets, deadline: Deadline
+    ) -> bytes | None:
+        held = self._held.of(normal.user_key, version, normal.as_of_ms)
+        if held is not None:
+            return held.body
         with self._metrics.stage("feature"):
             try:
-                return await self._feature.state(normal.user_key, normal.as_of_ms, deadline, budgets.feature_ms)
+                state = await self._feature.state(normal.user_key, normal.as_of_ms, deadline, budgets.feature_ms)
             except DependencyError:
                 return None
+        self._held.hold(normal.user_key, state, normal.as_of_ms)
+        return state.body
 
     async def _rank(self, normal: NormalRequest, state: bytes | None, budgets: Budgets, deadline: Deadline) -> Ranked:
         with self._metrics.stage("ranking"):

@@ -89,7 +89,8 @@ class Recommend:
         """Make the list, together with whoever asks for the same one now; keep it if nothing was missing."""
 
         async def make() -> LiveList:
-            live = await self.rungs.live.make(ask.normal, ask.budgets, ask.deadline)
+            version = None if look.versions is None else look.versions.user
+            live = await self.rungs.live.make(ask.normal, version, ask.budgets, ask.deadline)
             if look.versions is not None and not live.degraded:
                 places = shaped(live.items, ask.request.return_)
                 cold_start = live.reason is DegradedReason.COLD_START

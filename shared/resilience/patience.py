@@ -10,8 +10,8 @@ Errors      TimeoutError; what the call itself raises
 """
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import TypeVar
 
 SLICES = 5
 """turns of the loop that redis-py needs: a connection from the pool, its check, a task that sends, the reply"""
@@ -19,21 +19,31 @@ SLICES = 5
 T = TypeVar("T")
 
 
-async def in_time(call: Coroutine[Any, Any, T], timeout_ms: float) -> T:
+async def in_time(call: Awaitable[T], timeout_ms: float) -> T:
     """Return what the call returns; end it when it takes too long, or when nobody waits for it any more."""
-    task = asyncio.create_task(call)
-    task.add_done_callback(_read_outcome)
-    try:
-        for _ in range(SLICES):
-            done, _ = await asyncio.wait({task}, timeout=timeout_ms / SLICES / 1000)
-            if done:
-                return task.result()
-        raise TimeoutError(f"no answer within {timeout_ms:.0f} ms")
-    finally:
-        task.cancel()
+    async with asyncio.timeout(None) as limit:
+        slices = _Slices(limit, timeout_ms / SLICES / 1000)
+        try:
+            return await call
+        finally:
+            slices.end()
 
 
-def _read_outcome(task: "asyncio.Task[Any]") -> None:
-    """Look at an exception that comes after everybody has left, or asyncio reports it as never retrieved."""
-    if not task.cancelled():
-        task.exception()
+class _Slices:
+    """The time of one call, slice after slice; when the last is over, its limit is reached."""
+
+    def __init__(self, limit: asyncio.Timeout, slice_s: float) -> None:
+        self._limit, self._slice_s, self._left = limit, slice_s, SLICES
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(slice_s, self._over)
+
+    def _over(self) -> None:
+        self._left -= 1
+        if self._left:
+            self._timer = self._loop.call_later(self._slice_s, self._over)
+        else:
+            self._limit.reschedule(self._loop.time())
+
+    def end(self) -> None:
+        """Count no further."""
+        self._timer.cancel()
