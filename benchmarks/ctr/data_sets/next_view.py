@@ -3,6 +3,7 @@
 Called by   benchmarks/ctr/data_sets/retailrocket.py, rees46.py
 Candidates  the item viewed and NEGATIVES others, each drawn from the views of the last days, so by its popularity then.
             Sampled negatives flatter AUC (models.md calls it inflation): such tables compare models, nothing else
+Requests    views of items that were met before: a sampled item always was, so of a new one every model would know
 Features    counts strictly before the view; scores of transitions counted up to then, as a retrieval source gives them
 Dimensions  E events in order of time, V items, R requests (a view each), N candidates, L newest events
 """
@@ -56,6 +57,7 @@ class NextViews:
 
 def next_views(log: ViewLog, event_R: Integers, seed: int) -> NextViews:
     """Return the views of some events as requests, with sampled candidates beside each."""
+    event_R = event_R[met_before(log)[event_R]]
     rng = np.random.default_rng(seed)
     user_R, at_ms_R = log.user_E[event_R], log.at_ms_E[event_R]
     item_RK = np.concatenate([log.item_E[event_R][:, None], negatives(log, event_R, rng)], axis=1)
@@ -89,6 +91,13 @@ class Asked:
     item_N: Integers
     at_ms_N: Integers
     newest_NL: Integers
+
+
+def met_before(log: ViewLog) -> npt.NDArray[np.bool_]:
+    """Return of each event whether its item has an earlier one."""
+    met_E = np.ones(len(log.item_E), np.bool_)
+    met_E[np.unique(log.item_E, return_index=True)[1]] = False
+    return met_E
 
 
 def negatives(log: ViewLog, event_R: Integers, rng: np.random.Generator) -> Integers:

@@ -22,6 +22,18 @@ def test_a_decayed_sum_halves_with_every_half_life():
     assert past.decayed(np.array([1]), np.array([2 * DAY_MS]), 1.0) == pytest.approx([0.75])
 
 
+def test_a_decayed_sum_is_right_hundreds_of_half_lives_before_the_end_of_the_log():
+    rng = np.random.default_rng(5)
+    key_E, at_E, weight_E = rng.integers(0, 5, 300), rng.integers(0, 300 * DAY_MS, 300), rng.random(300)
+    key_N, at_N = rng.integers(0, 7, 60), rng.integers(0, 300 * DAY_MS, 60)
+    expected = [
+        (weight_E * 0.5 ** ((at - at_E) / DAY_MS))[(key_E == key) & (at_E < at)].sum()
+        for key, at in zip(key_N, at_N, strict=True)
+    ]
+    np.testing.assert_allclose(Past(key_E, at_E, weight_E).decayed(key_N, at_N, 1.0), expected)
+    assert Past(key_E[:0], at_E[:0]).decayed(key_N, at_N, 1.0).tolist() == [0.0] * 60
+
+
 def test_the_newest_events_come_newest_first_and_end_in_minus_one():
     past = Past(np.array([1, 2, 1]), np.array([10, 11, 12]))
     assert past.newest(np.array([1, 2]), np.array([13, 11]), 3).tolist() == [[2, 0, -1], [-1, -1, -1]]
