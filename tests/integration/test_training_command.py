@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
+from typer.testing import CliRunner
 
+from services.command.main import app
+from shared.features.registry import schema_hash
+from shared.models.bundle import load_bundle
 from shared.storage.relational.model_registry import current
 from shared.storage.relational.runs import RunState, create_run, get_run, list_runs
 from tests.integration.training_support import fill_with_tiny_shop
@@ -37,6 +41,34 @@ def test_train_prints_the_evaluation_and_publishes(
     assert "what the shopper had never bought" in done.stdout
     assert "sequence epoch 1" in done.stderr
     assert (row.state, row.config) == (RunState.SUCCEEDED, {"name": "autumn", "epochs": 1, "started_by": "command"})
+
+
+def test_a_shop_that_logs_its_lists_gets_a_ranker_of_clicks_and_purchases(
+    monkeypatch: pytest.MonkeyPatch, engine: Engine, database_url: str, stream_url: str, cache_url: str, tmp_path: Path
+) -> None:
+    urls = {"DATABASE_URL": database_url, "REDIS_STREAM_URL": stream_url, "REDIS_CACHE_URL": cache_url}
+    for name, value in urls.items():
+        monkeypatch.setenv(f"AISLE_{name}", value)
+    aisle("simulate", "--out", tmp_path, "--users", 200, "--items", 60, "--days", 21, "--sessions", 9)
+    for kind, file in (("items", "items"), ("users", "users"), ("interactions", "events")):
+        aisle("import", kind, tmp_path / f"{file}.jsonl")
+    done = start([*TRAIN, "--epochs", "1"], database_url, stream_url, tmp_path)
+    assert done.returncode == 0, done.stderr
+    with engine.connect() as connection:
+        serving = current(connection)
+    assert serving is not None
+    report = serving.metrics["ranker"]
+    assert (report["trained"], report["exposures"], report["missing"]) == (True, "impression", {})
+    assert report["test"]["click"]["auc"] > 0.6
+    ranker = load_bundle(Path(serving.bundle_url.removeprefix("file://")), schema_hash()).contents.ranker
+    assert ranker is not None
+    assert ranker.fields.tasks == ("click", "cart", "purchase")
+
+
+def aisle(*arguments: object) -> None:
+    """Run a command that must do well."""
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
+    assert done.exit_code == 0, done.output
 
 
 def test_two_processes_of_torchrun_make_one_model(

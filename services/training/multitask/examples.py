@@ -18,6 +18,9 @@ from shared.models.multitask_layers import Bins
 
 MAX_BINS = 8
 SAMPLED_ROWS = 200_000
+NARROWEST_BIN, NARROWEST_SHARE = 1e-30, 1e-6
+"""a number is divided by the width of its bins: by less than this, or this share of the edges' range, float32 ends in
+infinity, or in noise"""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ def _edges(number_X: FloatArray, most: int) -> FloatArray:
     value_K, count_K = np.unique(number_X, return_counts=True)
     unusual = number_X[number_X != value_K[np.argmax(count_K)]]
     edges = np.quantile(number_X, shares)
-    return np.unique(np.append(edges, np.quantile(unusual, shares) if len(unusual) else []).astype(np.float32))
+    edges = np.unique(np.append(edges, np.quantile(unusual, shares) if len(unusual) else []).astype(np.float32))
+    return edges[np.diff(edges, prepend=-np.inf) > max(NARROWEST_BIN, NARROWEST_SHARE * np.ptp(edges))]
 
 
 def as_tensors(rows: RankerRows) -> TrainingBatch:

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from services.training.multitask.calibrate import fit_calibration
 from services.training.multitask.config import MultitaskConfig
-from services.training.multitask.examples import RankerExamples
+from services.training.multitask.examples import RankerExamples, bins_of
 from services.training.multitask.export import export_ranker
 from services.training.multitask.fit import FittedRanker, fit_ranker, predict
 from shared.models.multitask_calibration import Calibration
@@ -55,6 +55,19 @@ def test_a_number_that_is_none_is_refused_by_the_name_of_its_side(fitted: Fitted
     broken = replace(rows, item_number_NF=np.full_like(rows.item_number_NF, np.nan))
     with pytest.raises(ValueError, match="number of the item is not finite"):
         broken.check(FIELDS)
+
+
+@pytest.mark.parametrize(("largest", "wide_enough"), [(3.0, 1), (1e-40, 0)])
+def test_a_number_that_fades_to_almost_nothing_is_trained_with(largest: float, wide_enough: int):
+    shop = small_shop(300)
+    fading_N = (largest * 0.5 ** np.linspace(0, 300, len(shop.examples))).astype(np.float32)
+    bins = bins_of(fading_N[:, None])
+    assert bool(torch.isfinite(1 / bins.width_K).all())
+    assert len(bins.of_K) == wide_enough
+    number_NF = np.column_stack([shop.examples.rows.item_number_NF[:, :-1], fading_N])
+    faded = RankerExamples(replace(shop.examples.rows, item_number_NF=number_NF), shop.examples.label_NT)
+    found = fit_ranker(faded, faded, FIELDS, replace(SMALL, epochs=1))
+    assert np.isfinite(predict(found.model, faded.rows)).all()
 
 
 def test_leaving_out_negatives_does_not_raise_the_chances(fitted: FittedRanker):
