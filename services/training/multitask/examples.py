@@ -16,7 +16,7 @@ from shared.models.multitask import TrainingBatch
 from shared.models.multitask_inputs import RankerRows
 from shared.models.multitask_layers import Bins
 
-MAX_BINS = 8
+MAX_BINS = 12
 SAMPLED_ROWS = 200_000
 NARROWEST_BIN, NARROWEST_SHARE = 1e-30, 1e-6
 """a number is divided by the width of its bins: by less than this, or this share of the edges' range, float32 ends in

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,16 +87,7 @@ class Training:
         self.model, self.train, self.config, self.rng = model, train, config, rng
         self.average = copy.deepcopy(model).eval()
         self.loss = WeightedLoss(config.weights_of(model.fields.tasks), config.uncertainty)
-        tables = [part.weight for part in model.modules() if isinstance(part, nn.Embedding)]
-        chosen = {id(weight) for weight in tables}
-        others = [weight for weight in (*model.parameters(), *self.loss.parameters()) if id(weight) not in chosen]
-        self.optimiser = torch.optim.AdamW(
-            [
-                {"params": others, "weight_decay": config.weight_decay},
-                {"params": tables, "weight_decay": config.embedding_decay},
-            ],
-            lr=config.learning_rate,
-        )
+        self.optimiser = torch.optim.AdamW(self._parameters(), lr=config.learning_rate)
         self.requests = int(train.rows.request_of_N[-1]) + 1
         self.at_once = max(1, round(config.batch * self.requests / len(train)))
         steps = math.ceil(self.requests / self.at_once) * config.epochs
@@ -103,6 +95,23 @@ class Training:
             self.optimiser, config.learning_rate, total_steps=steps + 1, pct_start=0.1, cycle_momentum=False
         )
         self.steps = 0
+
+    def _parameters(self) -> list[dict[str, Any]]:
+        """Return the weights with their decay: the fewer examples a table's code has, the nearer to 0 it is kept.
+
+        As a prior would. Adam's steps are as long for rare codes as for frequent ones, so without it a catalogue of
+        rarely seen items is learnt by heart.
+        """
+        tables = [part.weight for part in self.model.modules() if isinstance(part, nn.Embedding)]
+        chosen = {id(weight) for weight in tables}
+        others = [weight for weight in (*self.model.parameters(), *self.loss.parameters()) if id(weight) not in chosen]
+        crosses = self.model.crosses
+        rows_read = {id(crosses.table.weight): max(1, len(crosses.request_P))}
+        decayed: list[dict[str, Any]] = []
+        for table in tables:
+            examples_of_a_code = len(self.train) * rows_read.get(id(table), 1) / len(table)
+            decayed.append({"params": [table], "weight_decay": self.config.embedding_decay / examples_of_a_code})
+        return [{"params": others, "weight_decay": self.config.weight_decay}, *decayed]
 
     def run_epoch(self) -> None:
         """See every request once, in a new order."""
