@@ -41,7 +41,7 @@ def rees46(folder: Path) -> CtrData:
         MAX_HISTORY,
         labels.tasks,
     )
-    note = f"real; a view against {NEGATIVES} items sampled by popularity, so AUC is inflated"
+    note = f"real; a view of an item met before against {NEGATIVES} sampled by popularity: AUC is inflated"
     source = Source("rees46", note, fields, found.rows, labels, found.at_ms_R, found.user_R)
     return cut(source, by_share(found.at_ms_R, 0.15, (0.6, 0.7, 0.8)))
 

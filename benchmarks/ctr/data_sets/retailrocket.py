@@ -48,7 +48,7 @@ def retailrocket(folder: Path) -> CtrData:
         MAX_HISTORY,
         labels.tasks,
     )
-    note = f"real; a view against {NEGATIVES} items sampled by popularity, so AUC is inflated; buyers only"
+    note = f"real; buyers only; a view of an item met before against {NEGATIVES} sampled by popularity: AUC is inflated"
     source = Source("retailrocket", note, fields, found.rows, labels, found.at_ms_R, found.user_R)
     return cut(source, by_share(found.at_ms_R, 0.2, (0.65, 0.75, 0.82)))
 
