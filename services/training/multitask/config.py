@@ -23,7 +23,7 @@ class MultitaskConfig:
     """epochs without a better validation before the training ends"""
     batch: int = 2048
     """candidates, about"""
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     weight_decay: float = 1e-5
     embedding_decay: float = 200.0
     """of a table's rows, over the examples that one of its codes has: only rarely seen codes are held back"""
