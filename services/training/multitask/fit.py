@@ -28,6 +28,8 @@ from shared.models.multitask_inputs import RankerFields, RankerRows
 
 PREDICTED_AT_ONCE = 2000
 """requests"""
+MOST_DECAYED = 0.5
+"""share of a weight that one step may take off: above 1 a short log of a large catalogue would make it grow"""
 OnEpoch = Callable[[int, dict[str, float]], None]
 
 
@@ -110,7 +112,8 @@ class Training:
         decayed: list[dict[str, Any]] = []
         for table in tables:
             examples_of_a_code = len(self.train) * rows_read.get(id(table), 1) / len(table)
-            decayed.append({"params": [table], "weight_decay": self.config.embedding_decay / examples_of_a_code})
+            decay = min(self.config.embedding_decay / examples_of_a_code, MOST_DECAYED / self.config.learning_rate)
+            decayed.append({"params": [table], "weight_decay": decay})
         return [{"params": others, "weight_decay": self.config.weight_decay}, *decayed]
 
     def run_epoch(self) -> None:

@@ -15,7 +15,7 @@ from services.training.multitask.fit import FittedRanker, fit_ranker, predict
 from shared.models.multitask_calibration import Calibration
 from shared.models.multitask_inputs import RankerFields
 from shared.models.multitask_session import RankerSession
-from tests.unit.training.multitask.small_shop import FIELDS, SMALL, small_shop
+from tests.unit.training.multitask.small_shop import FIELDS, ITEMS, SMALL, small_shop
 
 
 def test_the_ranker_finds_most_of_what_can_be_known(fitted: FittedRanker):
@@ -68,6 +68,16 @@ def test_a_number_that_fades_to_almost_nothing_is_trained_with(largest: float, w
     faded = RankerExamples(replace(shop.examples.rows, item_number_NF=number_NF), shop.examples.label_NT)
     found = fit_ranker(faded, faded, FIELDS, replace(SMALL, epochs=1))
     assert np.isfinite(predict(found.model, faded.rows)).all()
+
+
+def test_a_short_log_of_a_large_catalogue_is_trained_with():
+    shop = small_shop(20).examples
+    item, category = FIELDS.item_categories
+    fields = replace(FIELDS, item_categories=(replace(item, size=50_000), category))
+    found = fit_ranker(shop, shop, fields, replace(SMALL, epochs=20, patience=20))
+    unseen = found.model.item.categories[0].weight[ITEMS + 1 :]
+    assert float(unseen.detach().abs().max()) < 0.05
+    assert found.curve[-1]["click"] < found.curve[0]["click"]
 
 
 def test_leaving_out_negatives_does_not_raise_the_chances(fitted: FittedRanker):
