@@ -68,7 +68,7 @@ def _edges(number_X: FloatArray, most: int) -> FloatArray:
     unusual = number_X[number_X != value_K[np.argmax(count_K)]]
     edges = np.quantile(number_X, shares)
     edges = np.unique(np.append(edges, np.quantile(unusual, shares) if len(unusual) else []).astype(np.float32))
-    return edges[np.diff(edges, prepend=-np.inf) > max(NARROWEST_BIN, NARROWEST_SHARE * np.ptp(edges))]
+    return edges[np.diff(edges, prepend=-np.inf) > max(NARROWEST_BIN, NARROWEST_SHARE * float(np.ptp(edges)))]
 
 
 def as_tensors(rows: RankerRows) -> TrainingBatch:
