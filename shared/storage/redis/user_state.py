@@ -101,11 +101,18 @@ class OnlineStateReader:
         return None if state is None else self._hold(user_key, state)
 
     async def read_many(self, user_keys: Sequence[str]) -> list[OnlineState | None]:
-        """Return the state of each of many shoppers, all in one round trip; none of them is held."""
+        """Return the state of each of many shoppers, all in one round trip; none of them is held.
+
+        Without a script, in which the server takes three times as long over five hundred members. The version is read
+        before the events: after one that comes between, the version is an older one, and what is made of it is stale.
+        """
         async with self._client.pipeline(transaction=False) as pipeline:
             for user_key in user_keys:
-                pipeline.eval(READ, 3, *self._state_keys(user_key), "")
-            return [_complete(found) for found in await pipeline.execute()]
+                events, profile, version = self._state_keys(user_key)
+                pipeline.mget(version, profile)
+                pipeline.zrange(events, 0, -1)
+            found = await pipeline.execute()
+        return [_complete((*told, members)) for told, members in zip(found[::2], found[1::2], strict=True)]
 
     def _hold(self, user_key: str, state: OnlineState) -> OnlineState:
         """Keep a state until its version changes or enough others were read since."""
@@ -178,10 +185,10 @@ class OnlineStateWriter:
 
 
 def _complete(found: Sequence[Any]) -> OnlineState | None:
-    """Return the state that READ sent whole, None unless all of it is there."""
-    if not found or not found[2] or found[2][0] != SENTINEL:
+    """Return the state of version, profile and members, None unless all of it is there."""
+    version, profile, members = found or (None, None, None)
+    if version is None or profile is None or not members or members[0] != SENTINEL:
         return None
-    version, profile, members = found
     return OnlineState(version.decode(), unpack_members(members[1:]), Profile.model_validate_json(profile))
 
 
