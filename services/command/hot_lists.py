@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Any, Protocol
+from typing import Protocol
 
 from services.feature.user_state import Seen, UserStates
 from services.gateway.answer import shaped
@@ -29,6 +29,7 @@ from shared.contracts.recommendation import RecommendRequest
 from shared.service.clock import Clock
 from shared.storage.redis.recommendation_cache import Entry, Versions
 
+KEPT = {"items", "counts", "model", "cold_start", "notices", "rules_change_at_ms"}
 TOGETHER = 64
 """shoppers of one portion; their scores over a catalogue of 100,000 items take 25 MB"""
 
@@ -122,21 +123,9 @@ def _shopper(seen: Seen) -> Shopper:
 
 
 def _entry(normal: NormalRequest, versions: Versions, reply: RankReply) -> Entry:
-    places = shaped([item.model_dump(mode="json") for item in reply.items], normal.request.return_)
-    return keep(normal, versions, places, _model(reply), **_rest(reply))
-
-
-def _model(reply: RankReply) -> dict[str, str]:
-    return {"name": reply.model.name, "version": reply.model.version}
-
-
-def _rest(reply: RankReply) -> dict[str, Any]:
-    return {
-        "counts": reply.counts.model_dump(mode="json"),
-        "cold_start": reply.cold_start,
-        "notices": reply.notices,
-        "right_until_ms": reply.rules_change_at_ms,
-    }
+    told = reply.model_dump(mode="json", include=KEPT)
+    places, right_until_ms = shaped(told.pop("items"), normal.request.return_), told.pop("rules_change_at_ms")
+    return keep(normal, versions, places, told.pop("model"), right_until_ms=right_until_ms, **told)
 
 
 def _portions(user_keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
