@@ -14,7 +14,7 @@ Errors      STORE_ERRORS of clients.py
 import secrets
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.contracts.internal import WINDOW_SIZE, Profile
@@ -94,10 +94,12 @@ class OnlineStateReader:
     async def read(self, user_key: str) -> OnlineState | None:
         """Return the state in one round trip, None unless all of it is there."""
         held = self._held.pop(user_key, None)
-        found: Any = await self._client.eval(READ, 3, *self._state_keys(user_key), held.version if held else "")
-        if held is not None and len(found) == 2:
-            return self._hold(user_key, OnlineState(held.version, held.events, Profile.model_validate_json(found[1])))
-        state = _complete(found)
+        if held is None:
+            (state,) = await self.read_many([user_key])
+        else:
+            found: Any = await self._client.eval(READ, 3, *self._state_keys(user_key), held.version)
+            unchanged = len(found) == 2
+            state = replace(held, profile=Profile.model_validate_json(found[1])) if unchanged else _complete(found)
         return None if state is None else self._hold(user_key, state)
 
     async def read_many(self, user_keys: Sequence[str]) -> list[OnlineState | None]:
