@@ -12,7 +12,7 @@ Errors      STORE_ERRORS; StateUnavailableError
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Protocol
@@ -89,7 +89,7 @@ class HotLists:
             coming = None if some is None else asyncio.create_task(self._read(some, wanted))
             await asyncio.sleep(0)  # the next read is on its way before this thread counts
             if portion is not None:
-                await self.cache.write(self._entries(portion, rules_version))
+                await self.cache.write([entry async for entry in self._entries(portion, rules_version)])
         return len(user_keys)
 
     async def _read(self, user_keys: Sequence[str], wanted: Wanted) -> _Portion:
@@ -97,13 +97,12 @@ class HotLists:
         normal = [normalise(wanted.by(user_key), now_ms, self.zone) for user_key in user_keys]
         return _Portion(normal, await self.states.seen(user_keys, now_ms))
 
-    def _entries(self, portion: _Portion, rules_version: str | None) -> list[Entry]:
+    async def _entries(self, portion: _Portion, rules_version: str | None) -> AsyncIterator[Entry]:
         request = _request(portion.normal[0])
         replies = self.ranker.rank_together(self.model, request, [_shopper(seen) for seen in portion.seen])
-        return [
-            _entry(normal, made_with(Versions(seen.version, rules_version), reply.rules_version), reply)
-            for normal, seen, reply in zip(portion.normal, portion.seen, replies, strict=True)
-        ]
+        for normal, seen, reply in zip(portion.normal, portion.seen, replies, strict=True):
+            yield _entry(normal, made_with(Versions(seen.version, rules_version), reply.rules_version), reply)
+            await asyncio.sleep(0)  # the next states are more than a socket holds: they come while this thread counts
 
 
 def _request(normal: NormalRequest) -> RankRequest:
