@@ -50,8 +50,11 @@ fuzz: $(INSTALLED) ## Try to break the public contract, cache keys, lists under 
 faults: $(INSTALLED) ## Kill, slow, fill and lie to every part, and see each promise hold: [CASES="F3 F7"]
 	@FAULTS="$(or $(CASES),all)" FAULTS_RESULT=benchmarks/results/faults.json $(BIN)/python -m pytest -q -s tests/faults
 
+# Two at a time, each with stores of its own: much of a test is waiting. The fault matrix counts milliseconds, and alerts
+# fire on them, so these have the machine for themselves.
 test: $(INSTALLED) ## Run all tests on stores and ports of their own
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile --ignore tests/faults --ignore tests/monitoring
+	$(BIN)/python -m pytest -q tests/faults tests/monitoring
 
 images: $(INSTALLED) ## Build the image of every service, then run them: [BASE REPOSITORY TAG GPU PIP_CONF PIP_CA]
 	deploy/docker/build.sh $(if $(GPU),gateway feature ranking ranking-gpu training)

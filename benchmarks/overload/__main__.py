@@ -2,8 +2,8 @@
 
 In          a platform started by `make demo` or `aisle up`, with a trained model and nothing else to do
 Out         benchmarks/results/overload.json and a line for each promise; exit code 1 when one of them was not kept
-Promises    goodput of at least LEAST_SHARE of the capacity, a no within SHED_MS, normal again within NORMAL_S; no error
-            and nothing that grows in the soak
+Promises    goodput of at least LEAST_SHARE of the capacity; LEAST_IN_TIME of those who get no live list hear so within
+            SHED_MS; normal again within NORMAL_S; no error and nothing that grows in the soak
 """
 
 import argparse
@@ -16,22 +16,23 @@ from dataclasses import asdict
 
 from benchmarks.environment import ROOT, environment
 from benchmarks.overload.soak import Soak, soak
-from benchmarks.overload.surge import NORMAL_S, SURGE, Surge, Target, surge
+from benchmarks.overload.surge import NORMAL_S, SHED_MS, SURGE, Surge, Target, surge
 from benchmarks.serving.__main__ import NUM_USERS, known_users, personal_body, warm_up
 from benchmarks.serving.waterfall import platform_processes
 from shared.service.settings import Settings
 
 RESULT = ROOT / "benchmarks" / "results" / "overload.json"
 LEAST_SHARE = 0.8
-SHED_MS = 20.0
+LEAST_IN_TIME = 0.99
 
 
 def verdicts(found: Surge, soaked: Soak) -> Iterator[tuple[bool, str]]:
     """Yield each promise: whether it was kept, and what was measured."""
     rates = f"{found.goodput_per_s} of {found.capacity_per_s} good answers a second at {SURGE} x {found.knee:.0f}/s"
     yield found.share >= LEAST_SHARE, f"goodput: {rates}, {found.share:.0%}; {found.answers}"
-    shed_ms = found.shed_p99_ms
-    yield shed_ms is None or shed_ms <= SHED_MS, f"shedding: p50 {found.shed_p50_ms} ms, p99 {shed_ms} ms at the client"
+    shed = f"{found.shed_in_time} of {found.shed} within {SHED_MS:.0f} ms"
+    times = f"p50 {found.shed_p50_ms} ms, p99 {found.shed_p99_ms} ms"
+    yield found.shed_share >= LEAST_IN_TIME, f"shedding: {shed} as a bystander sees it, {times}"
     yield found.normal_after_s < NORMAL_S, f"normal again after {found.normal_after_s} s"
     words = "; ".join(soaked.faults) or "no error, nothing grew"
     yield not soaked.faults, f"soak: {soaked.seconds:.0f} s at {soaked.rate:.0f}/s, {words}"

@@ -4,20 +4,23 @@ Called by   tests/faults/test_overload.py (F16)
 Capacity    good answers a second at the knee. While it is looked for and measured the generator sends the surplus, too,
             to a constant endpoint: it shares the machine, and what it costs is the same as in the surge
 Goodput     good answers a second when all of it goes to the shop; good: a list, no lesser one, before the deadline
+Shedding    how soon the others are answered, as a bystander sees it (bystander.py)
 """
 
 import asyncio
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from benchmarks.environment import ROOT
+from benchmarks.overload.bystander import CONNECTIONS, PAUSE_S, Errand, Seen
 from benchmarks.serving.__main__ import free_port, wait_for_port
 from benchmarks.serving.load import Measured, open_loop
 
@@ -26,6 +29,8 @@ STEP_S = 4.0
 RATES = (25, 50, 75, 100, 125, 150, 200, 250, 300, 400)
 NORMAL_S = 30.0
 LOOK_S = 2.0
+SHED_MS = 20.0
+SHED = {"overload", "status_503", "status_429"}
 
 BodyOf = Callable[[int], Any]
 
@@ -57,6 +62,10 @@ class Surge:
     capacity_per_s: float
     goodput_per_s: float
     answers: dict[str, int]
+    shed: int
+    """answers to the bystander that said: too much, with a list from memory or the time to come again"""
+    shed_in_time: int
+    """of these, within SHED_MS"""
     shed_p50_ms: float | None
     shed_p99_ms: float | None
     normal_after_s: float
@@ -65,6 +74,11 @@ class Surge:
     def share(self) -> float:
         """Return how much of the capacity was left."""
         return self.goodput_per_s / self.capacity_per_s
+
+    @property
+    def shed_share(self) -> float:
+        """Return how much of what was shed came in time."""
+        return self.shed_in_time / self.shed if self.shed else 1.0
 
 
 async def find_knee(target: Target, elsewhere: str) -> float:
@@ -92,19 +106,34 @@ async def surge(target: Target, seconds: float) -> Surge:
     with constant_endpoint() as elsewhere:
         knee = await find_knee(target, elsewhere)
         alone = await ask_beside(target, knee, seconds, elsewhere)
-    flooded = await target.ask(SURGE * knee, seconds)
+    flooded, seen = await asyncio.gather(target.ask(SURGE * knee, seconds), ask_as_bystander(target, seconds))
     normal_after_s = await seconds_until_normal(target, knee / 2)
     # The last answers of a flood come after its end: they belong to the seconds in which they were asked for.
-    shed_ms = flooded.shed_ms
+    shed_ms = [took_ms for kind, took_ms in seen if kind in SHED]
     return Surge(
         knee=knee,
         capacity_per_s=round(target.good(alone) / seconds, 1),
         goodput_per_s=round(target.good(flooded) / seconds, 1),
         answers=dict(flooded.errors + flooded.degraded) | {"good": len(flooded.good_ms)},
+        shed=len(shed_ms),
+        shed_in_time=sum(took_ms <= SHED_MS for took_ms in shed_ms),
         shed_p50_ms=round(float(np.percentile(shed_ms, 50)), 1) if shed_ms else None,
         shed_p99_ms=round(float(np.percentile(shed_ms, 99)), 1) if shed_ms else None,
         normal_after_s=normal_after_s,
     )
+
+
+async def ask_as_bystander(target: Target, seconds: float) -> list[Seen]:
+    """Ask from a process of its own, beside whatever else is asked; return what it saw."""
+    bodies = [target.body_of(number) for number in range(round(seconds / PAUSE_S * CONNECTIONS))]
+    every = {"Content-Type": "application/json", **target.headers}
+    command = [sys.executable, "-m", "benchmarks.overload.bystander"]
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    out, _ = await process.communicate(json.dumps(asdict(Errand(target.url, every, bodies))).encode())
+    assert process.returncode == 0, f"the bystander ended with {process.returncode}"
+    return [(str(kind), float(took_ms)) for kind, took_ms in json.loads(out)]
 
 
 async def seconds_until_normal(target: Target, rate: float) -> float:

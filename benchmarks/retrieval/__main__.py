@@ -1,8 +1,10 @@
 """make bench-retrieval: exact search against the index, from the trained table's own size to ten million items.
 
-Called by   `make bench-retrieval`, or python -m benchmarks.retrieval [--sizes 100000 1000000] [--work FOLDER]
+Called by   `make bench-retrieval`, or python -m benchmarks.retrieval [--sizes 100000 1000000] [--work FOLDER] [--build]
 Out         benchmarks/results/retrieval.json, a table, docs/benchmarks/retrieval.md
-Tables      the trained one as it is; larger ones resampled from it with neighbour distances matched (resample.py)
+Tables      the trained one as it is; larger ones resampled from it with neighbour distances matched (resample.py).
+            They and their indexes stay in the work folder: --build only makes what is missing there, and a later run
+            measures on a machine that has nothing else to do
 Time        an hour at most on two idle cores, most of it training and the ten-million table; 12 GB of memory for that
 """
 
@@ -12,26 +14,22 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks.environment import ROOT, environment
+from benchmarks.retrieval.built import Built, built
 from benchmarks.retrieval.measure import measure
 from benchmarks.retrieval.page import write_page
-from benchmarks.retrieval.resample import Resampled, Resampler
+from benchmarks.retrieval.resample import Resampler
 from benchmarks.retrieval.trained import TrainedTable, trained_table
 from services.command.progress_bars import ProgressBars
-from shared.features.events import FloatArray
-from shared.models.quantised_table import Int8Table, packed_rows
-from shared.models.retrieval_index import BLOCK
+from shared.models.quantised_table import Int8Table
 
 RESULT = ROOT / "benchmarks" / "results" / "retrieval.json"
 WORK = ROOT / ".aisle" / "benchmarks" / "retrieval"
 SIZES = (100_000, 1_000_000, 10_000_000)
-FLOAT_UP_TO = 1_000_000
-"""items; the shortlist of larger tables is scored with int8 rows, which is what fits beside the index"""
 COLUMNS = ("items", "table", "search", "p50 ms", "p99 ms", "CPU ms", "recall@100", "build s", "MB")
 console = Console(width=140)
 
@@ -43,34 +41,35 @@ def main() -> None:
         table = trained_table(options.work, bars.report)
     resampler = Resampler(table.item_VD)
     rows: list[dict[str, Any]] = []
-    for size in (len(table.item_VD), *options.sizes):
-        rows.append(row_of(size, table, resampler, options.threads))
-        result = {"rows": rows, "trained": about(table), "environment": environment()}
-        RESULT.parent.mkdir(parents=True, exist_ok=True)
-        RESULT.write_text(json.dumps(result, indent=2) + "\n")
-        console.print(f"{size:,} items measured")
-    show(rows)
-    write_page()
+    for size in options.sizes or (len(table.item_VD), *SIZES):
+        made = built(size, table, resampler, options.threads, options.work)
+        console.print(f"{size:,} items: table and index are there")
+        if not options.build:
+            with threadpool_limits(1):
+                rows.append(row_of(made, table))
+            write(rows[-1], about(table))
+    if rows:
+        show(rows)
+        write_page()
 
 
-def row_of(size: int, table: TrainedTable, resampler: Resampler, threads: int) -> dict[str, Any]:
+def row_of(made: Built, table: TrainedTable) -> dict[str, Any]:
     """Return the figures of one size."""
-    if size == len(table.item_VD):
-        drawn = Resampled(table.item_VD, 0.0, resampler.real, resampler.real)
-    else:
-        drawn = resampler.draw(size)
-    refine_N = drawn.item_ND if size <= FLOAT_UP_TO else Int8Table(packed(drawn.item_ND))
-    with threadpool_limits(1):
-        figures = measure(drawn.item_ND, table.query_QD, refine_N, threads)
+    drawn, figures = made.drawn, measure(made, table.query_QD)
     neighbours = {"trained": vars(drawn.real), "this_table": vars(drawn.resampled)}
-    figures["shortlist_scored_with"] = "float32" if refine_N is drawn.item_ND else "int8"
-    kind = "trained" if drawn.item_ND is table.item_VD else "resampled"
-    return {**figures, "table": kind, "step_share": round(drawn.share, 4), "nearest_distance": neighbours}
+    figures["shortlist_scored_with"] = "int8" if isinstance(made.index.item_VD, Int8Table) else "float32"
+    kind = "trained" if len(drawn.item_ND) == len(table.item_VD) else "resampled"
+    figures |= {"table": kind, "step_share": round(drawn.share, 4), "nearest_distance": neighbours}
+    return figures | {"environment": environment()}
 
 
-def packed(item_ND: FloatArray) -> np.ndarray:
-    """Return the table in int8, made block by block."""
-    return np.concatenate([packed_rows(item_ND[start : start + BLOCK]) for start in range(0, len(item_ND), BLOCK)])
+def write(row: dict[str, Any], trained: dict[str, Any]) -> None:
+    """Write a row beside those of former runs on the same trained table, each with the machine it was measured on."""
+    former = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    kept = former["rows"] if former.get("trained") == trained else []
+    rows = sorted([*(one for one in kept if one["items"] != row["items"]), row], key=lambda one: int(one["items"]))
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps({"rows": rows, "trained": trained}, indent=2) + "\n")
 
 
 def about(table: TrainedTable) -> dict[str, Any]:
@@ -110,7 +109,8 @@ def clock(times: dict[str, Any]) -> tuple[str, ...]:
 def arguments() -> argparse.Namespace:
     """Return the options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="of the resampled tables")
+    parser.add_argument("--sizes", type=int, nargs="*", help="items; default: the trained table's own and all larger")
+    parser.add_argument("--build", action="store_true", help="make tables and indexes, measure nothing")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of building the index")
     parser.add_argument("--work", type=Path, default=WORK, help="where the trained table is kept")
     return parser.parse_args()

@@ -14,15 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import psutil
 
+from benchmarks.retrieval.built import BUILD_QUERIES, Built
 from shared.features.events import FloatArray, IntArray
-from shared.models.retrieval_index import BEST, RetrievalIndex, Rows, build_index, exact_best, recall
+from shared.models.retrieval_index import BEST, RetrievalIndex, exact_best, recall
 from shared.models.sources.scores import DenseScores
 from shared.models.tensors import BoolArray
 
-BUILD_QUERIES = 300
-"""by which the index measures its effort; recall and times are of the others"""
 ASKED, FILTER_ASKED = 300, 60
 EXACT_ASKED = 40
 
@@ -36,25 +34,23 @@ class Times:
     cpu_p50_ms: float
 
 
-def measure(item_ND: FloatArray, query_QD: FloatArray, refine_N: Rows, threads: int) -> dict[str, Any]:
-    """Return the figures of one table; the index scores its shortlist with `refine_N`."""
-    build_QD, asked_QD = query_QD[:BUILD_QUERIES], query_QD[BUILD_QUERIES : BUILD_QUERIES + ASKED]
+def measure(made: Built, query_QD: FloatArray) -> dict[str, Any]:
+    """Return the figures of one table and its index."""
+    item_ND, index = made.drawn.item_ND, made.index
+    asked_QD = query_QD[BUILD_QUERIES : BUILD_QUERIES + ASKED]
     best_QK = exact_best(item_ND, asked_QD, BEST)
     exact = times(lambda state_D: DenseScores(item_ND @ state_D).top(BEST, None), asked_QD[:EXACT_ASKED])
-    before_mb, started_s = resident_mb(), time.perf_counter()
-    index = build_index(refine_N, build_QD, threads)
-    build_s = time.perf_counter() - started_s
     return {
         "items": len(item_ND),
         "exact": vars(exact),
         "index": {
             **vars(times(lambda state_D: index.search(state_D, BEST), asked_QD)),
             "recall@100": round(recall(index, asked_QD, best_QK), 4),
-            "build_s": round(build_s, 1),
+            "build_s": round(made.build_s, 1),
             "cells": index.cells.nlist,
             **vars(index.effort),
         },
-        "memory_mb": memory_mb(index, before_mb),
+        "memory_mb": memory_mb(index, made.grown_mb),
         "filters": [filtered(index, item_ND, asked_QD[:FILTER_ASKED], *one) for one in allowed_sets(item_ND)],
     }
 
@@ -73,7 +69,7 @@ def times(search: Callable[[FloatArray], object], query_QD: FloatArray) -> Times
     return Times(round(p50, 3), round(p99, 3), round(float(np.median(cpu)), 3))
 
 
-def memory_mb(index: RetrievalIndex, before_mb: float) -> dict[str, float]:
+def memory_mb(index: RetrievalIndex, grown_mb: float) -> dict[str, float]:
     """Return what a process that serves this table holds: the index, and the table it scores its shortlist with."""
     table_mb = len(index.item_VD) * np.asarray(index.item_VD[:1]).nbytes / 1e6
     packed = getattr(index.item_VD, "packed_V", None)
@@ -83,7 +79,7 @@ def memory_mb(index: RetrievalIndex, before_mb: float) -> dict[str, float]:
         "index": round(index_mb, 1),
         "item_table": round(table_mb, 1),
         "together": round(index_mb + table_mb, 1),
-        "grown_while_built": round(resident_mb() - before_mb, 1),
+        "grown_while_built": round(grown_mb, 1),
     }
 
 
@@ -117,8 +113,3 @@ def allowed_sets(item_ND: FloatArray) -> list[tuple[str, BoolArray]]:
         ("price: one in twenty", chance_N < 0.05),
         ("price and stock: one in two thousand", chance_N < 0.0005),
     ]
-
-
-def resident_mb() -> float:
-    """Return the resident memory of this process."""
-    return float(psutil.Process().memory_info().rss) / 1e6

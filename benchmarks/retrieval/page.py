@@ -66,9 +66,7 @@ def write_page(result: Path = RESULT, page: Path = PAGE) -> None:
     parts += [filter_line(row, one) for row in values["rows"] for one in row["filters"]]
     parts += ["\n## Distance from an item to its nearest\n\n", "| items | table | lower quartile | median | upper |\n"]
     parts += ["|---:|---|---:|---:|---:|\n", *(distances(row) for row in values["rows"])]
-    machine = values["environment"]
-    parts += [f"\nMeasured {machine['measured_at']} on {machine['cores']} cores of {machine['cpu']}, "]
-    parts += [f"commit {machine['commit']}{' with changes' if machine['dirty'] else ''}.\n"]
+    parts += ["\n", *(measured(row) for row in values["rows"])]
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text("".join(parts))
 
@@ -106,6 +104,14 @@ def distances(row: dict[str, Any]) -> str:
     """Return the quartiles of one table."""
     found = row["nearest_distance"]["this_table"]
     return f"| {row['items']:,} | {row['table']} | {found['low']} | {found['median']} | {found['high']} |\n"
+
+
+def measured(row: dict[str, Any]) -> str:
+    """Return when and where a size was measured."""
+    machine = row["environment"]
+    changed = " with changes" if machine["dirty"] else ""
+    place = f"{machine['cores']} cores of {machine['cpu']}, commit {machine['commit']}{changed}"
+    return f"- {row['items']:,} items: {machine['measured_at']}, {place}\n"
 
 
 def clock(times: dict[str, Any]) -> str:

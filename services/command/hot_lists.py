@@ -12,10 +12,10 @@ Errors      STORE_ERRORS; StateUnavailableError
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Any, Protocol
+from typing import Protocol
 
 from services.feature.user_state import Seen, UserStates
 from services.gateway.answer import shaped
@@ -29,6 +29,7 @@ from shared.contracts.recommendation import RecommendRequest
 from shared.service.clock import Clock
 from shared.storage.redis.recommendation_cache import Entry, Versions
 
+KEPT = {"items", "counts", "model", "cold_start", "notices", "rules_change_at_ms"}
 TOGETHER = 64
 """shoppers of one portion; their scores over a catalogue of 100,000 items take 25 MB"""
 
@@ -88,7 +89,7 @@ class HotLists:
             coming = None if some is None else asyncio.create_task(self._read(some, wanted))
             await asyncio.sleep(0)  # the next read is on its way before this thread counts
             if portion is not None:
-                await self.cache.write(self._entries(portion, rules_version))
+                await self.cache.write([entry async for entry in self._entries(portion, rules_version)])
         return len(user_keys)
 
     async def _read(self, user_keys: Sequence[str], wanted: Wanted) -> _Portion:
@@ -96,13 +97,12 @@ class HotLists:
         normal = [normalise(wanted.by(user_key), now_ms, self.zone) for user_key in user_keys]
         return _Portion(normal, await self.states.seen(user_keys, now_ms))
 
-    def _entries(self, portion: _Portion, rules_version: str | None) -> list[Entry]:
+    async def _entries(self, portion: _Portion, rules_version: str | None) -> AsyncIterator[Entry]:
         request = _request(portion.normal[0])
         replies = self.ranker.rank_together(self.model, request, [_shopper(seen) for seen in portion.seen])
-        return [
-            _entry(normal, made_with(Versions(seen.version, rules_version), reply.rules_version), reply)
-            for normal, seen, reply in zip(portion.normal, portion.seen, replies, strict=True)
-        ]
+        for normal, seen, reply in zip(portion.normal, portion.seen, replies, strict=True):
+            yield _entry(normal, made_with(Versions(seen.version, rules_version), reply.rules_version), reply)
+            await asyncio.sleep(0)  # the next states are more than a socket holds: they come while this thread counts
 
 
 def _request(normal: NormalRequest) -> RankRequest:
@@ -122,21 +122,9 @@ def _shopper(seen: Seen) -> Shopper:
 
 
 def _entry(normal: NormalRequest, versions: Versions, reply: RankReply) -> Entry:
-    places = shaped([item.model_dump(mode="json") for item in reply.items], normal.request.return_)
-    return keep(normal, versions, places, _model(reply), **_rest(reply))
-
-
-def _model(reply: RankReply) -> dict[str, str]:
-    return {"name": reply.model.name, "version": reply.model.version}
-
-
-def _rest(reply: RankReply) -> dict[str, Any]:
-    return {
-        "counts": reply.counts.model_dump(mode="json"),
-        "cold_start": reply.cold_start,
-        "notices": reply.notices,
-        "right_until_ms": reply.rules_change_at_ms,
-    }
+    told = reply.model_dump(mode="json", include=KEPT)
+    places, right_until_ms = shaped(told.pop("items"), normal.request.return_), told.pop("rules_change_at_ms")
+    return keep(normal, versions, places, told.pop("model"), right_until_ms=right_until_ms, **told)
 
 
 def _portions(user_keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -40,6 +40,7 @@ from shared.contracts.merchandising import Merchandising
 from shared.resilience.adaptive_limit import AdaptiveLimit
 from shared.resilience.circuit_breaker import CircuitBreaker
 from shared.resilience.concurrency_limit import ConcurrencyLimit
+from shared.resilience.loop_beat import LoopBeat
 from shared.service.background import Job
 from shared.service.clock import Clock
 from shared.service.metrics import ServiceMetrics
@@ -82,6 +83,8 @@ class Parts:
     changes: ItemChanges
     keeps: AfterAnswer[Entry]
     impressions: AfterAnswer[Shown]
+    places: AdaptiveLimit
+    beat: LoopBeat
     jobs: dict[str, Job]
 
 
@@ -104,10 +107,13 @@ def compose(settings: Settings, outside: Outside, clock: Clock, service_metrics:
     async def append_impressions(shown: Sequence[Shown]) -> None:
         await outside.impressions.append([entry.impression() for entry in shown])
 
+    beat = LoopBeat()
+    good_ms = GOOD_TIME * settings.deadline_ms
+    places = AdaptiveLimit(settings.max_in_flight, good_ms, clock.monotonic_s, lambda: beat.is_behind)
     keeps = AfterAnswer("cached_list", store.write, metrics)
     impressions = AfterAnswer("impression", append_impressions, metrics, pause_s=IMPRESSIONS_PAUSE_S)
     gateway = _gateway(
-        settings, outside, _Shared(store, board, changes, hidden, model, keeps, impressions, clock, metrics)
+        settings, outside, _Shared(store, board, changes, hidden, model, keeps, impressions, places, clock, metrics)
     )
 
     async def follow_lists() -> None:
@@ -120,6 +126,7 @@ def compose(settings: Settings, outside: Outside, clock: Clock, service_metrics:
         await ring.follow(outside.keys)
 
     jobs: dict[str, Job] = {
+        "beat": beat.run,
         "follow_keys": follow_keys,
         "follow_rules": follow_rules,
         "follow_lists": follow_lists,
@@ -127,7 +134,7 @@ def compose(settings: Settings, outside: Outside, clock: Clock, service_metrics:
         "write_cached_lists": keeps.run,
         "write_impressions": impressions.run,
     }
-    return Parts(gateway, ring, limits, board, changes, keeps, impressions, jobs)
+    return Parts(gateway, ring, limits, board, changes, keeps, impressions, places, beat, jobs)
 
 
 @dataclass(frozen=True)
@@ -141,6 +148,7 @@ class _Shared:
     model: ServingModel
     keeps: AfterAnswer[Entry]
     impressions: AfterAnswer[Shown]
+    places: AdaptiveLimit
     clock: Clock
     metrics: GatewayMetrics
 
@@ -155,12 +163,11 @@ def _gateway(settings: Settings, outside: Outside, parts: _Shared) -> Gateway:
     ranking = RankingClient(outside.ranking, _dependency("ranking", settings.ranking_timeout_ms, slots, clock, metrics))
     admin = _dependency("feature_admin", TIMEOUT_MS, ADMIN_SLOTS, clock, metrics)
     memory = Fallback(parts.board, parts.changes, parts.hidden)
-    in_good_time = AdaptiveLimit(slots, GOOD_TIME * settings.deadline_ms, clock.monotonic_s)
-    live = PersonalList(feature, ranking, in_good_time, parts.model, metrics)
+    live = PersonalList(feature, ranking, parts.model, metrics)
     ttl_ms = settings.cache_ttl_s * 1000
     rungs = Rungs(parts.store, live, memory, parts.changes)
     zone = ZoneInfo(settings.timezone)
-    recommend = Recommend(rungs, budgets, ttl_ms, clock, zone, parts.keeps)
+    recommend = Recommend(rungs, parts.places, budgets, ttl_ms, clock, zone, parts.keeps)
     showing = Showing(metrics, parts.impressions, FeaturesRead.of(zone))
     return Gateway(
         recommend=recommend,

@@ -3,9 +3,10 @@
 Called by   services/gateway/personal_list.py
 Freshness   the version changes with every event and every change of the profile. What passes with time alone (the days
             since the last event, a price of the catalogue) is as old as a cached list may be: HELD_MS at most
-Memory      MOST_BYTES; what was held first goes first
+Memory      MOST_BYTES; what was held first goes first, and what is too old goes when the next is held
 """
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -49,8 +50,11 @@ class HeldStates:
         self._drop(user_key)
         self._held[user_key] = _Held(state, now_ms)
         self._bytes += len(state.body)
-        while self._bytes > self._most_bytes:
+        while self._bytes > self._most_bytes or self._oldest_ms() < now_ms - self._held_ms:
             self._drop(next(iter(self._held)))
+
+    def _oldest_ms(self) -> float:
+        return next((held.since_ms for held in self._held.values()), math.inf)
 
     def _drop(self, user_key: str) -> None:
         dropped = self._held.pop(user_key, None)

@@ -16,6 +16,7 @@ from services.gateway.access import Access, VersionPrefix, refuse_open_bind
 from services.gateway.composition import Outside, Parts, compose
 from services.gateway.documentation import with_access
 from services.gateway.routes import catalogue_routes, event_routes, recommendation_routes, user_routes
+from services.gateway.shedding import Shedding
 from shared.service.app import Lifespan, create_service_app
 from shared.service.background import running
 from shared.service.clock import Clock, SystemClock
@@ -89,6 +90,7 @@ def gateway_app(settings: Settings, outside: Outside, clock: Clock, closing: Asy
     gateway = parts.gateway
     middleware = [
         Middleware(VersionPrefix),
+        Middleware(Shedding, places=parts.places, beat=parts.beat),
         Middleware(Access, ring=parts.ring, limits=parts.limits, admin_port=settings.admin_port),
     ]
     app = create_service_app(

@@ -16,8 +16,6 @@ from services.gateway.metrics import GatewayMetrics
 from services.gateway.request_key import NormalRequest
 from services.gateway.serving_model import ServingModel
 from shared.contracts.recommendation import DegradedReason
-from shared.resilience.adaptive_limit import AdaptiveLimit
-from shared.resilience.concurrency_limit import SaturatedError
 from shared.resilience.deadline import Deadline
 
 
@@ -76,28 +74,18 @@ class PersonalList:
     """The live path."""
 
     def __init__(
-        self,
-        feature: FeatureClient,
-        ranking: RankingClient,
-        limit: AdaptiveLimit,
-        model: ServingModel,
-        metrics: GatewayMetrics,
+        self, feature: FeatureClient, ranking: RankingClient, model: ServingModel, metrics: GatewayMetrics
     ) -> None:
         self._feature = feature
         self._ranking = ranking
-        self._limit = limit
         self._model = model
         self._metrics = metrics
         self._held = HeldStates()
 
     async def make(self, normal: NormalRequest, version: str | None, budgets: Budgets, deadline: Deadline) -> LiveList:
         """Return the list, or raise LiveFailedError; `version`: the shopper's now, None where nobody said."""
-        try:
-            async with self._limit.slot():
-                state = await self._state(normal, version, budgets, deadline)
-                ranked = await self._rank(normal, state, budgets, deadline)
-        except SaturatedError as error:
-            raise LiveFailedError(DegradedReason.OVERLOAD) from error
+        state = await self._state(normal, version, budgets, deadline)
+        ranked = await self._rank(normal, state, budgets, deadline)
         self._model.saw(ranked.reply.model.version)
         return _live_list(ranked, state is not None, normal)
 

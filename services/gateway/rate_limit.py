@@ -2,14 +2,15 @@
 
 Called by   services/gateway/access.py, before a request is parsed; routes.py for what a batch holds beyond one request
 Cost        a process takes the tokens of LEASE_S at once and spends them from memory, so a busy key costs 10
-            round trips a second and not one for each request; tokens left over lapse, so the limit is never exceeded
+            round trips a second and not one for each request. The next ones are brought beside the requests; what was
+            left of the last goes then, and LAPSE_S later in any case, so no more gathers than that
 Refused     429 with Retry-After; until then the process refuses from memory, and a flood costs no round trip either
 Store away  each process grants the rate by itself: never an error, and never no limit
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import ceil
 from typing import Protocol
 
@@ -24,6 +25,8 @@ from shared.storage.redis.clients import STORE_ERRORS
 from shared.storage.redis.rate_limit import Grant
 
 LEASE_S = 0.1
+LAPSE_S = 0.5
+"""tokens may be spent for so long after LEASE_S, while the next ones are on their way: that takes a while in a crowd"""
 BURST_S = 2.0
 """a key that was quiet may send this many seconds' worth at once"""
 
@@ -52,12 +55,13 @@ class _Meter:
     """What one process has left for one key."""
 
     leased: int = 0
-    leased_until_s: float = 0.0
+    renewed_at_s: float = 0.0
+    lapsed_at_s: float = 0.0
     refused_until_s: float = 0.0
     local_tokens: float | None = None
     """of the bucket that counts while the store is away; None: full"""
     local_at_s: float = 0.0
-    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    asking: asyncio.Task[None] | None = None
 
 
 class RateLimits:
@@ -77,15 +81,13 @@ class RateLimits:
         """Count one request; return the 429 if it is one too many."""
         meter = self._meters.setdefault(key.key_id, _Meter())
         rate_per_s = key.requests_per_s or self._default_per_s
-        if self._spend(meter):
-            return None
-        async with meter.asking:
-            # Those who waited behind the one who asked find what it brought.
-            while not self._spend(meter):
-                wait_s = meter.refused_until_s - self._clock.monotonic_s()
-                if wait_s > 0:
-                    return _too_many(wait_s)
-                await self._lease(meter, key.key_id, rate_per_s)
+        while not self._spend(meter):
+            wait_s = meter.refused_until_s - self._clock.monotonic_s()
+            if wait_s > 0:
+                return _too_many(wait_s)
+            await asyncio.shield(self._asking(meter, key.key_id, rate_per_s))
+        if self._clock.monotonic_s() >= meter.renewed_at_s:
+            self._asking(meter, key.key_id, rate_per_s)
         return None
 
     async def charge(self, key: ApiKey, number: int) -> None:
@@ -98,10 +100,17 @@ class RateLimits:
             meter.local_tokens = max(-_capacity(rate_per_s), self._local_tokens(meter, rate_per_s) - number)
 
     def _spend(self, meter: _Meter) -> bool:
-        if meter.leased < 1 or self._clock.monotonic_s() >= meter.leased_until_s:
+        if meter.leased < 1 or self._clock.monotonic_s() >= meter.lapsed_at_s:
             return False
         meter.leased -= 1
         return True
+
+    def _asking(self, meter: _Meter, key_id: str, rate_per_s: float) -> "asyncio.Task[None]":
+        """Ask once for all who wait; they go on together. A lock would let one in for each turn of the loop, and where
+        a turn takes 10 ms, the hundredth came a second later."""
+        if meter.asking is None or meter.asking.done():
+            meter.asking = asyncio.create_task(self._lease(meter, key_id, rate_per_s))
+        return meter.asking
 
     async def _lease(self, meter: _Meter, key_id: str, rate_per_s: float) -> None:
         """Bring tokens, or the moment before which there are none."""
@@ -109,7 +118,8 @@ class RateLimits:
         grant = await self._asked(self._buckets.take, key_id, rate_per_s, wanted)
         grant = grant or self._local(meter, rate_per_s, wanted)
         now_s = self._clock.monotonic_s()
-        meter.leased, meter.leased_until_s = grant.tokens, now_s + max(LEASE_S, 1 / rate_per_s)
+        renew_s = max(LEASE_S, 1 / rate_per_s)
+        meter.leased, meter.renewed_at_s, meter.lapsed_at_s = grant.tokens, now_s + renew_s, now_s + renew_s + LAPSE_S
         meter.refused_until_s = now_s + grant.wait_s if grant.tokens == 0 else 0.0
 
     async def _asked(self, call: _Call, key_id: str, rate_per_s: float, number: int) -> Grant | None:

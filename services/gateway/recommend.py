@@ -16,12 +16,14 @@ from services.gateway.answer import Answer, Places, shaped
 from services.gateway.fallback import Fallback, Wanted
 from services.gateway.filters import parse_public_filter
 from services.gateway.item_changes import ItemChanges
-from services.gateway.list_store import KeptList, ListStore, Look, keep, made_with
+from services.gateway.list_store import NOTHING, KeptList, ListStore, Look, keep, made_with
 from services.gateway.personal_list import Budgets, LiveFailedError, LiveList, PersonalList
 from services.gateway.request_key import NormalRequest, normalise
 from services.gateway.single_flight import SingleFlight
 from shared.contracts.recommendation import DegradedReason, RecommendRequest, ServedFrom
 from shared.features.filter import Filter
+from shared.resilience.adaptive_limit import AdaptiveLimit
+from shared.resilience.concurrency_limit import SaturatedError
 from shared.resilience.deadline import Deadline
 from shared.service.clock import Clock
 from shared.storage.redis.recommendation_cache import Entry
@@ -53,6 +55,8 @@ class Recommend:
     """The use case."""
 
     rungs: Rungs
+    places: AdaptiveLimit
+    """for the way to a live list, the look into the cache included"""
     budgets: Budgets
     ttl_ms: int
     clock: Clock
@@ -62,14 +66,17 @@ class Recommend:
 
     async def answer(self, request: RecommendRequest) -> Answer:
         """Return the best list that can be had in time."""
-        ask = self._ask(request)
-        look = await self.rungs.cache.read(ask.normal, ask.deadline, ask.budgets.cache_ms)
-        if look.kept is not None and look.kept.fresh:
-            return self._kept_answer(ask, look.kept, ServedFrom.CACHE, DegradedReason.NONE)
-        if look.kept is not None and look.kept.only_aged and not await self._may_refresh(ask):
-            return self._kept_answer(ask, look.kept, ServedFrom.STALE_CACHE, DegradedReason.NONE)
+        ask, look = self._ask(request), NOTHING
         try:
-            live = await self._live(ask, look)
+            with self.places.slot(ask.normal.request_hash):
+                look = await self.rungs.cache.read(ask.normal, ask.deadline, ask.budgets.cache_ms)
+                if look.kept is not None and look.kept.fresh:
+                    return self._kept_answer(ask, look.kept, ServedFrom.CACHE, DegradedReason.NONE)
+                if look.kept is not None and look.kept.only_aged and not await self._may_refresh(ask):
+                    return self._kept_answer(ask, look.kept, ServedFrom.STALE_CACHE, DegradedReason.NONE)
+                live = await self._live(ask, look)
+        except SaturatedError:
+            return self._lower_rung(ask, None, DegradedReason.OVERLOAD)
         except LiveFailedError as failure:
             return self._lower_rung(ask, look.kept, failure.reason)
         except TimeoutError:

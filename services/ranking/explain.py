@@ -79,7 +79,7 @@ def explain(ranker: Ranker, model: ServingModel, request: ExplainRankRequest) ->
         features=features,
         **chances_at(chances_of(recommender, scored, item), 0),
         contributions=contributions_at(recommender, scored, item, 0),
-        sources=item.sources_of(0),
+        sources=item.sources()[0],
         reasons=reasons,
         flags=list(found.flags),
         notices=list(done.order.notices),

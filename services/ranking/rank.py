@@ -9,7 +9,7 @@ Errors      FilterError (a bad filter), MalformedEventsError; both are the calle
 Cost        one thread, no I/O; a few milliseconds (benchmarks/results/serving.json)
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from functools import lru_cache
@@ -32,7 +32,7 @@ from shared.contracts.internal import RankedItem, RankReply, RankRequest
 from shared.contracts.merchandising import NO_MERCHANDISING, Merchandising
 from shared.contracts.recommendation import Counts
 from shared.features.candidates import Query
-from shared.features.context import context_features
+from shared.features.context import ContextValues, context_features
 from shared.features.filter import Filter, parse_filter
 from shared.models.recommender import SOURCES, Candidates, Recommender, Scored
 from shared.models.tensors import BoolArray
@@ -48,6 +48,8 @@ class Begun:
 
     shopper: Shopper
     scored: Scored
+    found: Candidates | None = None
+    """what the sources bring, where it was found together with that of other shoppers"""
 
 
 @dataclass(frozen=True)
@@ -78,25 +80,30 @@ class Ranker:
     def begin(self, model: ServingModel, request: RankRequest) -> Begun:
         """Return a request with its history, not encoded yet."""
         shopper = shopper_of(request, model.windows)
-        return Begun(shopper, model.recommender.start(self._query(request, shopper)))
+        return Begun(shopper, model.recommender.start(_query(request, shopper, self._context(request))))
 
     def rank(self, model: ServingModel, request: RankRequest, begun: Begun | None = None) -> RankReply:
         """Return the list of a request; `begun` is what `begin` returned, if the request was begun before its turn."""
         watch, merchandising = Stopwatch(), self.merchandising()
-        begun = begun or self.begin(model, request)
-        done = self._work(model, request, merchandising, begun.shopper, begun.scored, watch)
-        return self._reply(model, request, merchandising, done, watch)
+        done = self._work(model, request, merchandising, begun or self.begin(model, request), watch)
+        reply = self._reply(model, request, merchandising, done, watch)
+        self._metrics.observe_request(watch, reply.counts.removed, reply.cold_start)
+        return reply
 
-    def rank_together(self, model: ServingModel, request: RankRequest, shoppers: Sequence[Shopper]) -> list[RankReply]:
-        """Return the list of each of several shoppers who ask the same; what costs less for many at once is shared."""
-        merchandising, recommender = self.merchandising(), model.recommender
-        scored = recommender.start_together([self._query(request, shopper) for shopper in shoppers])
-        replies = []
-        for shopper, one in zip(shoppers, scored, strict=True):
+    def rank_together(
+        self, model: ServingModel, request: RankRequest, shoppers: Sequence[Shopper]
+    ) -> Iterator[RankReply]:
+        """Yield the list of each of several shoppers, of whom the same is asked and nobody waits.
+
+        Up to the candidates' columns they are worked on together; the metrics, which are of requests, count none.
+        """
+        merchandising, recommender, context = self.merchandising(), model.recommender, self._context(request)
+        scored = recommender.start_together([_query(request, shopper, context) for shopper in shoppers])
+        found = recommender.retrieve_together(scored, self._of_each_source(request))
+        for begun in map(Begun, shoppers, scored, found):
             watch = Stopwatch()
-            done = self._work(model, request, merchandising, shopper, one, watch)
-            replies.append(self._reply(model, request, merchandising, done, watch))
-        return replies
+            done = self._work(model, request, merchandising, begun, watch)
+            yield self._reply(model, request, merchandising, done, watch)
 
     def _reply(
         self,
@@ -109,7 +116,6 @@ class Ranker:
         items = self._items(done, request)
         watch.lap("reply")
         choice, row_C = done.choice, done.choice.candidates.row_C
-        self._metrics.observe_request(watch, choice.removed, done.shopper.is_stranger)
         self._showings.count(model.recommender, row_C[done.order.place_K])
         return RankReply(
             items=items,
@@ -127,25 +133,24 @@ class Ranker:
         self, model: ServingModel, request: RankRequest, merchandising: Merchandising, watch: Stopwatch
     ) -> Workings:
         """Return everything that leads to the list of a request."""
-        begun = self.begin(model, request)
-        return self._work(model, request, merchandising, begun.shopper, begun.scored, watch)
+        return self._work(model, request, merchandising, self.begin(model, request), watch)
 
     def _work(
         self,
         model: ServingModel,
         request: RankRequest,
         merchandising: Merchandising,
-        shopper: Shopper,
-        scored: Scored,
+        begun: Begun,
         watch: Stopwatch,
     ) -> Workings:
         recommender, wanted = model.recommender, parsed(request.filter)
+        shopper, scored = begun.shopper, begun.scored
         _ = scored.by_source  # the sources score here, so that the stages can be told apart
         watch.lap("encode")
         rules = rules_of(request, shopper.window, model.consumables, wanted, merchandising)
         wishes = Wishes.of(request, rules.business.scenario)
         watch.lap("filter")
-        choice = self._choose(recommender, scored, rules, request, watch)
+        choice = self._choose(recommender, begun, rules, request, watch)
         if request.candidates is None:
             choice = self._with_decided(recommender, scored, rules, choice, self._new_places(request, rules, wishes))
             watch.lap("retrieve")
@@ -181,25 +186,29 @@ class Ranker:
         candidates = join(choice.candidates, recommender.candidates_for(scored, more))
         return Choice(candidates, choice.retrieved + len(more), choice.removed, first)
 
-    def _query(self, request: RankRequest, shopper: Shopper) -> Query:
-        context = context_features(request.context, request.as_of_ms, self._zone)
-        return Query(shopper.window, shopper.user, context, shopper.profile, request.as_of_ms)
+    def _context(self, request: RankRequest) -> ContextValues:
+        return context_features(request.context, request.as_of_ms, self._zone)
+
+    def _of_each_source(self, request: RankRequest) -> int:
+        """Return how many candidates each source is asked for."""
+        return max(self._per_source, request.num_items)
 
     def _choose(
-        self, recommender: Recommender, scored: Scored, rules: Rules, request: RankRequest, watch: Stopwatch
+        self, recommender: Recommender, begun: Begun, rules: Rules, request: RankRequest, watch: Stopwatch
     ) -> Choice:
         if request.candidates is not None:
-            return self._choose_among(recommender, scored, rules, request.candidates, watch)
-        per_source = max(self._per_source, request.num_items)
-        found = recommender.retrieve(scored, per_source)
-        watch.lap("retrieve")
-        self._metrics.observe_candidates(zip(SOURCES, found.retrieved_CS.sum(axis=0).tolist(), strict=True))
+            return self._choose_among(recommender, begun.scored, rules, request.candidates, watch)
+        found, per_source = begun.found, self._of_each_source(request)
+        if found is None:
+            found = recommender.retrieve(begun.scored, per_source)
+            watch.lap("retrieve")
+            self._metrics.observe_candidates(zip(SOURCES, found.retrieved_CS.sum(axis=0).tolist(), strict=True))
         verdict = rules.judge(found.row_C)
         kept = take(found, np.flatnonzero(verdict.keep_C))
         watch.lap("filter")
         left = len(kept.row_C)
         if left < per_source:
-            kept = self._widen(recommender, scored, kept, rules.allowed_N(), request.num_items)
+            kept = self._widen(recommender, begun.scored, kept, rules.allowed_N(), request.num_items)
             watch.lap("retrieve")
         return Choice(kept, len(found.row_C) + len(kept.row_C) - left, verdict.removed)
 
@@ -239,8 +248,8 @@ class Ranker:
         language = language_of(request.context)
         shap = request.return_.explain == "shap"
         items = []
-        for place, (row, score) in enumerate(zip(listed.row_C.tolist(), order.score_K.tolist(), strict=True)):
-            sources = listed.sources_of(place)
+        scored_rows = zip(listed.row_C.tolist(), order.score_K.tolist(), listed.sources(), strict=True)
+        for place, (row, score, sources) in enumerate(scored_rows):
             flag = order.flags.get(int(order.place_K[place]))
             if flag is None and not sources and request.candidates is None:
                 flag = "filled"
@@ -257,6 +266,10 @@ class Ranker:
                 )
             )
         return items
+
+
+def _query(request: RankRequest, shopper: Shopper, context: ContextValues) -> Query:
+    return Query(shopper.window, shopper.user, context, shopper.profile, request.as_of_ms)
 
 
 @lru_cache(maxsize=1024)

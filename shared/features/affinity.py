@@ -61,11 +61,11 @@ class AffinityTables:
     categories: Vocabulary
     tables: Mapping[str, AffinityTable]
 
-    def lift_K(self, field: str, value: str | None) -> FloatArray | None:
-        """Return a value's lift for every category, None when the field or the value is not known."""
+    def lift_QK(self, field: str, values: Sequence[str | None]) -> FloatArray | None:
+        """Return the lift of each value for every category, 0 for an unknown value; None when none is known."""
         table = self.tables.get(field)
-        code = table.values.code(value) if table else 0
-        return table.lift_VK[code] if table and code else None
+        code_Q = table.values.codes(values) if table else np.zeros(len(values), np.int32)
+        return table.lift_VK[code_Q] if table and code_Q.any() else None
 
     def to_json(self) -> dict[str, Any]:
         """Return names and numbers for the bundle."""

@@ -140,9 +140,11 @@ class AlignedActivity:
 
 
 def item_features(
-    rows_C: IntArray, catalogue: Catalogue, activity: AlignedActivity, as_of_ms: int
+    rows_C: IntArray, catalogue: Catalogue, activity: AlignedActivity, as_of_ms: int | LongArray | np.int64
 ) -> npt.NDArray[np.float32]:
-    """Return [C, len(ITEM_FEATURES)] for rows of the catalogue; price, rating and age are those of now."""
+    """Return [C, len(ITEM_FEATURES)] for rows of the catalogue at one moment, or each at its own; price and rating are
+    those of now.
+    """
     matrix_CF = np.empty((len(rows_C), len(ITEM_FEATURES)), np.float32)
     popularity_C, sales_C, events_rating_C = activity.take(rows_C)
     own_rating_C, price_C = catalogue.rating_N[rows_C], catalogue.price_N[rows_C]

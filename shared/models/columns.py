@@ -3,10 +3,11 @@
 Called by   shared/models/recommender.py, benchmarks/quality/fused_model.py
 Columns     `<source>` is the score relative to the best item of this request, 0 to 1;
             `<source>_log` its logarithm, so that the fusion can multiply opinions as well as add them
-Dimensions  S sources, C candidates, F columns: two a source
+Dimensions  Q queries, S sources, C candidates of all queries, F columns: two a source
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -27,18 +28,29 @@ def source_names(sources: Sequence[str]) -> tuple[str, ...]:
 
 def fill_source_columns(scores_of: Mapping[str, SourceScores], code_C: IntArray, column_CF: FloatArray) -> None:
     """Write two columns a source, in order; an item outside the vocabulary (code -1) or unknown has the least score."""
+    fill_columns_of_several([scores_of], (0, len(code_C)), code_C, column_CF)
+
+
+def fill_columns_of_several(
+    scores_Q: Sequence[Mapping[str, SourceScores]], start_Q1: Sequence[int], code_C: IntArray, column_CF: FloatArray
+) -> None:
+    """Write the columns of the candidates of several queries; those of query q begin at `start_Q1[q]`."""
     known_C, place_C = code_C >= 0, np.maximum(code_C, 0)
-    relative_SC = np.zeros((len(scores_of), len(code_C)), np.float32)
-    for relative_C, scores in zip(relative_SC, scores_of.values(), strict=True):
-        if scores is not EMPTY_SCORES:
-            np.divide(scores.at(place_C), max(_best(scores), 1e-9), out=relative_C)
+    relative_SC = np.zeros((len(scores_Q[0]), len(code_C)), np.float32)
+    for scores_of, ends in zip(scores_Q, pairwise(start_Q1), strict=True):
+        part = slice(*ends)
+        for place, (name, scores) in enumerate(scores_of.items()):
+            if scores is not EMPTY_SCORES and name not in LOGIT_SOURCES:
+                np.divide(scores.at(place_C[part]), max(_best(scores), 1e-9), out=relative_SC[place, part])
     np.maximum(relative_SC, 0, out=relative_SC)
     relative_SC *= known_C
     column_CF[:, 0::2] = relative_SC.T
     column_CF[:, 1::2] = np.log(relative_SC + np.float32(LOG_FLOOR)).T
-    for place, (name, scores) in enumerate(scores_of.items()):
-        if name in LOGIT_SOURCES:
-            _fill_logit_columns(scores, code_C, column_CF[:, COLUMNS_PER_SOURCE * place :])
+    for scores_of, ends in zip(scores_Q, pairwise(start_Q1), strict=True):
+        part = slice(*ends)
+        for place, (name, scores) in enumerate(scores_of.items()):
+            if name in LOGIT_SOURCES:
+                _fill_logit_columns(scores, code_C[part], column_CF[part, COLUMNS_PER_SOURCE * place :])
 
 
 def _fill_logit_columns(scores: SourceScores, code_C: IntArray, column_CF: FloatArray) -> None:

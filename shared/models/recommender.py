@@ -3,20 +3,21 @@
 Called by   services/ranking/rank.py (a request), services/training (fusion fit and offline evaluation): the same code
 In          a Query (shared/features/candidates.py), catalogue rows that may be shown
 Out         Candidates: rows, the fusion's matrix, which source retrieved which row
-Dimensions  N catalogue rows, V items of the vocabulary, C candidates, S sources, F fusion columns
+Dimensions  Q queries, N catalogue rows, V items of the vocabulary, C candidates, S sources, F fusion columns
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate, pairwise
 
 import numpy as np
 
-from shared.features.candidates import CandidateFeatures, CandidateTables, Query
+from shared.features.candidates import Asked, CandidateFeatures, CandidateTables, Query
 from shared.features.catalogue import Catalogue
 from shared.features.events import FloatArray, IntArray
 from shared.models.bundle import Bundle
-from shared.models.columns import COLUMNS_PER_SOURCE, fill_source_columns, source_names
+from shared.models.columns import COLUMNS_PER_SOURCE, fill_columns_of_several, source_names
 from shared.models.content import ContentIndex
 from shared.models.fusion import Fusion
 from shared.models.multitask_scorer import RankerScorer
@@ -52,9 +53,12 @@ class Candidates:
     retrieved_CS: BoolArray
     """columns in the order of SOURCES"""
 
-    def sources_of(self, place: int) -> list[str]:
-        """Return the names of the sources that retrieved one candidate."""
-        return [name for name, found in zip(SOURCES, self.retrieved_CS[place], strict=True) if found]
+    def sources(self) -> list[list[str]]:
+        """Return the names of the sources that retrieved each candidate."""
+        names: list[list[str]] = [[] for _ in self.row_C]
+        for place, source in np.argwhere(self.retrieved_CS).tolist():
+            names[place].append(SOURCES[source])
+        return names
 
 
 class Scored:
@@ -135,31 +139,45 @@ class Recommender:
 
     def retrieve(self, scored: Scored, per_source: int, allowed_N: BoolArray | None = None) -> Candidates:
         """Return the union of the best `per_source` items of each source, only rows that `allowed_N` keeps."""
+        return self.retrieve_together([scored], per_source, allowed_N)[0]
+
+    def retrieve_together(
+        self, scored_Q: Sequence[Scored], per_source: int, allowed_N: BoolArray | None = None
+    ) -> list[Candidates]:
+        """Return what `retrieve` does of each of several queries; their columns are filled in one pass."""
         allowed_V = self.rows.allowed(allowed_N)
-        found = [scores.top(per_source, allowed_V) for scores in scored.by_source.values()]
-        found.append(scored.popularity.top(per_source, allowed_V))
-        row_of = self.rows.row_of_code_V
-        retrieved = [row_of[codes] for codes in found]
-        retrieved.append(self.content.newest_like(scored.wanted_D, per_source, allowed_N))
-        row_C, place_X = np.unique(np.concatenate(retrieved), return_inverse=True)
-        row_C = row_C.astype(np.int32)
-        retrieved_CS = np.zeros((len(row_C), len(retrieved)), np.bool_)
-        retrieved_CS[place_X, np.repeat(np.arange(len(retrieved)), [len(rows) for rows in retrieved])] = True
-        return Candidates(row_C, self.matrix(scored, row_C), retrieved_CS)
+        found = [self._found(scored, per_source, allowed_V, allowed_N) for scored in scored_Q]
+        row_Q, source_Q = zip(*(_union(rows) for rows in found), strict=True)
+        start_Q1 = [0, *accumulate(map(len, row_Q))]
+        matrix_CF = self._matrix(scored_Q, start_Q1, np.concatenate(row_Q))
+        parts = [matrix_CF[slice(*ends)] for ends in pairwise(start_Q1)]
+        return [Candidates(*one) for one in zip(row_Q, parts, source_Q, strict=True)]
+
+    def _found(
+        self, scored: Scored, per_source: int, allowed_V: BoolArray | None, allowed_N: BoolArray | None
+    ) -> list[IntArray]:
+        """Return the rows that each source brings, in the order of SOURCES."""
+        codes = [scores.top(per_source, allowed_V) for scores in scored.by_source.values()]
+        codes.append(scored.popularity.top(per_source, allowed_V))
+        rows = [self.rows.row_of_code_V[code_X] for code_X in codes]
+        return [*rows, self.content.newest_like(scored.wanted_D, per_source, allowed_N)]
 
     def candidates_for(self, scored: Scored, row_C: IntArray) -> Candidates:
         """Return given rows as candidates that no source retrieved."""
         row_C = np.unique(row_C).astype(np.int32)
-        return Candidates(row_C, self.matrix(scored, row_C), np.zeros((len(row_C), len(SOURCES)), np.bool_))
+        matrix_CF = self._matrix([scored], (0, len(row_C)), row_C)
+        return Candidates(row_C, matrix_CF, np.zeros((len(row_C), len(SOURCES)), np.bool_))
 
-    def matrix(self, scored: Scored, row_C: IntArray) -> FloatArray:
-        """Return the fusion's columns for catalogue rows, in the order of `fusion_names`."""
-        code_C = self.rows.code_of_row_N[row_C]
+    def _matrix(self, scored_Q: Sequence[Scored], start_Q1: Sequence[int], row_C: IntArray) -> FloatArray:
+        """Return the fusion's columns for catalogue rows of several queries, in the order of `fusion_names`."""
+        code_C, asked = self.rows.code_of_row_N[row_C], Asked([scored.query for scored in scored_Q], start_Q1)
         width = COLUMNS_PER_SOURCE * len(HISTORY_SOURCES)
         matrix_CF = np.empty((len(row_C), len(self.fusion_names)), np.float32)
-        fill_source_columns(scored.by_source, code_C, matrix_CF[:, :width])
-        matrix_CF[:, width] = self.content.likeness(scored.wanted_D, row_C)
-        matrix_CF[:, width + 1 :] = self.features.matrix(row_C, scored.query)
+        scores_Q = [scored.by_source for scored in scored_Q]
+        fill_columns_of_several(scores_Q, start_Q1, code_C, matrix_CF[:, :width])
+        for scored, (_, part) in zip(scored_Q, asked.parts, strict=True):
+            matrix_CF[part, width] = self.content.likeness(scored.wanted_D, row_C[part])
+        matrix_CF[:, width + 1 :] = self.features.matrix_of(row_C, asked)
         return matrix_CF
 
     def fusion_for(self, scored: Scored) -> Fusion:
@@ -203,3 +221,11 @@ class Recommender:
         known = near >= 0
         rows, weights = near[known][:limit], weight[known][:limit]
         return (rows, weights) if len(rows) or kind != "similar" else self.content.nearest(row, limit)
+
+
+def _union(found: Sequence[IntArray]) -> tuple[IntArray, BoolArray]:
+    """Return the rows that any source brought, ascending, and which source brought which."""
+    row_C, place_X = np.unique(np.concatenate(found), return_inverse=True)
+    retrieved_CS = np.zeros((len(row_C), len(found)), np.bool_)
+    retrieved_CS[place_X, np.repeat(np.arange(len(found)), [len(rows) for rows in found])] = True
+    return row_C.astype(np.int32), retrieved_CS

@@ -4,6 +4,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,12 @@ from tests.faults.traffic import RATE, Traffic
 from tests.running_shop import until
 
 BACK_S = 10
+FULL = {("live", "none"), ("live", "cold_start")}
+
+
+def newcomer(number: int) -> dict[str, Any]:
+    """Return the request of somebody whose state the gateway cannot hold."""
+    return {"user_id": f"newcomer-{number}", "num_items": 5}
 
 
 @pytest.mark.case("F4")
@@ -44,16 +51,20 @@ def test_all_of_ranking_gone_gives_stale_or_popular_lists_and_says_so(
 def test_feature_gone_ranks_what_the_request_itself_says(stack: FaultStack, held: Callable[[str], None]) -> None:
     ranked = stack.figures("ranking").of("http_requests_total", route="/rank", status="200")
     session = [{"type": "view", "item_id": "wine-plain-0"}]
-    with Traffic(stack, 3) as gone:
+    stack.recommend(user_id="known-f5", context={"query": "before"})
+    stack.recommend(user_id="known-f5", context={"query": "under the version that the first has made"})
+    with Traffic(stack, 3, newcomer) as gone:
         time.sleep(1)
         stack.children["feature"].kill()
         reply = stack.recommend(user_id="new-f5", context={"session": session, "query": "wine"})
+        came_lately = stack.recommend(user_id="known-f5", context={"query": "after"})
         time.sleep(1.5)
         assert stack.figures().of("breaker_state", dependency="feature") > 0
         ranked = stack.figures("ranking").of("http_requests_total", route="/rank", status="200") - ranked
     in_time = gone.in_time()
     assert (reply["served_from"], reply["degraded_reason"]) == ("live", "feature_unavailable")
     assert any(item["item_id"].startswith("wine") for item in reply["recommendations"])
+    assert (came_lately["served_from"], came_lately["degraded_reason"]) in FULL
     assert set(gone.seen.degraded) == {"feature_unavailable"}
     assert ranked >= 2 * RATE
     # Its start takes a core, which ranking may lack for a moment: some lists may be lesser for that, none late.

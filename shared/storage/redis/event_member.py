@@ -9,6 +9,7 @@ Layout      event id, 0x1f, item id, 0x1f, then 17 bytes: time in ms (int64), ty
 import math
 import struct
 from collections.abc import Sequence
+from operator import itemgetter
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from shared.storage.history import HistoryEvent
 SEPARATOR = b"\x1f"
 _tail = struct.Struct("<qbff")
 """RECORD of shared.features.shopper_events"""
+# Of five hundred members a generator takes half as long again.
+_head, _end = itemgetter(slice(None, -_tail.size)), itemgetter(slice(-_tail.size, None))
 
 
 def pack(event: HistoryEvent) -> bytes:
@@ -29,8 +32,7 @@ def pack(event: HistoryEvent) -> bytes:
 
 def unpack_members(members: Sequence[bytes]) -> ShopperEvents:
     """Return members as events, in their order."""
-    size = RECORD.itemsize
-    heads = b"".join(member[:-size] for member in members).decode()
+    heads = b"".join(map(_head, members)).decode()
     # A head is an event id and an item id, each with a separator behind it.
     item_id = heads.split(SEPARATOR.decode())[1::2]
-    return ShopperEvents(item_id, np.frombuffer(b"".join(member[-size:] for member in members), RECORD))
+    return ShopperEvents(item_id, np.frombuffer(b"".join(map(_end, members)), RECORD))

@@ -27,13 +27,15 @@ SCAN_COUNT = 1000
 RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
 
-# KEYS: list, version of the shopper. ARGV: entry, seconds to keep it, how the version of an erased shopper begins.
-# A list that was made while its shopper was erased must not outlive the erasure.
+# KEYS: of each list its own and its shopper's version. ARGV: seconds to keep a list, how the version of an erased
+# shopper begins, then each list. One that was made while its shopper was erased must not outlive the erasure.
 WRITE = """
-local version = redis.call('GET', KEYS[2])
-if version and string.sub(version, 1, #ARGV[3]) == ARGV[3] then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
-return 1
+for i = 1, #KEYS, 2 do
+    local version = redis.call('GET', KEYS[i + 1])
+    if not version or string.sub(version, 1, #ARGV[2]) ~= ARGV[2] then
+        redis.call('SET', KEYS[i], ARGV[2 + (i + 1) / 2], 'EX', ARGV[1])
+    end
+end
 """
 
 
@@ -109,14 +111,16 @@ class RecommendationCache:
 
     async def write(self, entries: Sequence[Entry]) -> None:
         """Keep answers, all in one round trip."""
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for entry in entries:
-                keys = (
-                    self._keys.cached_list(entry.user_key, entry.request_hash),
-                    self._keys.user_version(entry.user_key),
-                )
-                pipeline.eval(WRITE, len(keys), *keys, self._encoded(entry), str(self._stale_ttl_s), ERASED_VERSION)
-            await pipeline.execute()
+        keys = [key for entry in entries for key in self._keys_of(entry)]
+        written = map(self._encoded, entries)
+        if keys:
+            await self._client.eval(WRITE, len(keys), *keys, str(self._stale_ttl_s), ERASED_VERSION, *written)
+
+    def _keys_of(self, entry: Entry) -> tuple[str, str]:
+        return (
+            self._keys.cached_list(entry.user_key, entry.request_hash),
+            self._keys.user_version(entry.user_key),
+        )
 
     def _encoded(self, entry: Entry) -> bytes:
         jitter = 1 + JITTER * (2 * self._fraction() - 1)

@@ -16,9 +16,9 @@ def tables() -> AffinityTables:
 
 
 def lift(learnt: AffinityTables, value: str, category: str) -> float:
-    lift_K = learnt.lift_K("age_band", value)
-    assert lift_K is not None
-    return float(lift_K[learnt.categories.code(category)])
+    lift_QK = learnt.lift_QK("age_band", [value])
+    assert lift_QK is not None
+    return float(lift_QK[0, learnt.categories.code(category)])
 
 
 def test_what_a_kind_buys_more_often_than_all_has_a_positive_lift() -> None:
@@ -31,9 +31,9 @@ def test_the_base_rate_leaves_out_events_without_the_field() -> None:
 
 
 def test_unknown_values_fields_and_categories_say_nothing() -> None:
-    assert tables().lift_K("age_band", "ageless") is None
-    assert tables().lift_K("shoe size", "44") is None
-    assert tables().lift_K("age_band", None) is None
+    assert tables().lift_QK("age_band", ["ageless"]) is None
+    assert tables().lift_QK("shoe size", ["44"]) is None
+    assert tables().lift_QK("age_band", [None]) is None
     assert lift(tables(), "young", "boats") == 0.0
 
 

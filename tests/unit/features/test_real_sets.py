@@ -36,9 +36,9 @@ def test_gender_lifts_the_genres_that_the_readme_of_movielens_would_suggest() ->
     genre = movies.genres.map(lambda genres: genres[0] if len(genres) else None)
     gender = FieldColumn.of(ratings.user_id.map(users.gender).str.lower().tolist())
     tables = fit_affinity({"gender": gender}, FieldColumn.of(ratings.movie_id.map(genre).tolist()))
-    women, men = tables.lift_K("gender", "f"), tables.lift_K("gender", "m")
-    assert women is not None
-    assert men is not None
+    lift_QK = tables.lift_QK("gender", ["f", "m"])
+    assert lift_QK is not None
+    women, men = lift_QK
     romance, action = tables.categories.code("Romance"), tables.categories.code("Action")
     assert women[romance] > 0 > men[romance]
     assert women[action] < 0 < men[action]

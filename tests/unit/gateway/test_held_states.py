@@ -76,3 +76,11 @@ def test_no_more_is_held_than_there_is_room_for_and_the_oldest_goes_first() -> N
         True,
         True,
     ]
+
+
+def test_what_is_too_old_to_be_used_is_not_kept() -> None:
+    held = HeldStates(held_ms=1000)
+    held.hold("u:1", state("v"), now_ms=0)
+    held.hold("u:2", state("v"), now_ms=2000)
+    assert held.of("u:1", "v", now_ms=500) is None
+    assert held.of("u:2", "v", now_ms=2500) == state("v")

@@ -87,6 +87,16 @@ async def test_more_requests_than_slots_are_answered_from_memory_with_the_reason
     assert {reply["served_from"] for reply in replies} == {"live", "popular"}
 
 
+async def test_a_request_too_many_waits_for_nobody_and_equal_ones_take_one_place(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, max_in_flight=1)
+    rig.rank_delay_s = 0.1
+    async with rig.started() as gateway:
+        first, equal, another = await asyncio.gather(*(gateway.recommend(user_id=number) for number in (1, 1, 2)))
+    assert (first["served_from"], equal["served_from"]) == ("live", "live")
+    assert (another["served_from"], another["degraded_reason"]) == ("popular", "overload")
+    assert rig.cache.reads == 1
+
+
 async def test_popular_answers_keep_the_filter_the_exclusions_the_cart_and_the_candidates(rig: Rig) -> None:
     rig.ranking.down = True
     rig.lists.blob = lists_blob(

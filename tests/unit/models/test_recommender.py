@@ -1,12 +1,15 @@
-"""The recommender asks the history sources that its fusion hears, and only those."""
+"""The recommender asks the history sources that its fusion hears, and only those; of several queries as of each."""
 
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pytest
 
 from services.training.assemble import in_memory
 from shared.contracts.events import EVENT_TYPE_CODES, EventType
-from shared.contracts.recommendation import Context
+from shared.contracts.internal import Profile
+from shared.contracts.recommendation import Budget, Context
 from shared.features.candidates import Query
 from shared.features.catalogue import Catalogue
 from shared.features.context import context_features
@@ -32,6 +35,46 @@ def shopper_query(catalogue: Catalogue, *item_ids: str) -> Query:
     )
     context = context_features(Context(), UNTIL_MS, ZoneInfo("UTC"))
     return Query(window, user_features(window, catalogue, UNTIL_MS), context, None, UNTIL_MS)
+
+
+def different_queries(catalogue: Catalogue) -> list[Query]:
+    """Return questions that differ in everything a column is made of: the past, the profile, the place, the moment."""
+    bread = shopper_query(catalogue, "bread-fine-0", "bread-fine-1", "bread-fine-0")
+    page = Context(category="wine", item_id="coffee-fine-0", budget=Budget(min=15, max=40))
+    return [
+        shopper_query(catalogue, "wine-fine-0", "bread-fine-0"),
+        shopper_query(catalogue),
+        replace(bread, profile=Profile(age_band="19-24"), as_of_ms=UNTIL_MS + 30 * HOUR_MS),
+        replace(
+            shopper_query(catalogue, "coffee-fine-1"),
+            context=context_features(page, UNTIL_MS, ZoneInfo("UTC")),
+            profile=Profile(age_band="45-54", attributes={"tier": "gold"}),
+        ),
+    ]
+
+
+@pytest.mark.parametrize("heard", [*HISTORY_SOURCES, "all"])
+def test_what_is_found_for_several_shoppers_together_is_what_is_found_for_each(heard: str) -> None:
+    catalogue = Catalogue(tiny_items())
+    weights = dict.fromkeys(HISTORY_SOURCES, 1.0) if heard == "all" else {heard: 1.0}
+    recommender = Recommender(in_memory(tiny_contents(weights=weights)), catalogue)
+    queries = different_queries(catalogue)
+    together = recommender.retrieve_together(recommender.start_together(queries), 10)
+    for query, found in zip(queries, together, strict=True):
+        alone = recommender.retrieve(recommender.start(query), 10)
+        assert found.row_C.tolist() == alone.row_C.tolist()
+        assert found.retrieved_CS.tolist() == alone.retrieved_CS.tolist()
+        np.testing.assert_allclose(found.matrix_CF, alone.matrix_CF, rtol=1e-5, atol=1e-5)
+
+
+def test_those_shoppers_differ_in_every_kind_of_column() -> None:
+    catalogue = Catalogue(tiny_items())
+    features = Recommender(in_memory(tiny_contents()), catalogue).features
+    all_N = np.arange(len(catalogue), dtype=np.int32)
+    matrices = [features.matrix(all_N, query) for query in different_queries(catalogue)]
+    for name in ("over_budget", "under_budget", "repeat_count", "age_band_affinity", "same_category_as_context"):
+        column = features.names.index(name)
+        assert len({tuple(matrix_NF[:, column]) for matrix_NF in matrices}) > 1, f"{name} is alike for all"
 
 
 def test_only_sources_with_weight_bring_candidates_and_columns() -> None:

@@ -1,7 +1,6 @@
 """The limit falls to what is answered in good time, and rises again when there is room."""
 
-import asyncio
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 
 import pytest
 
@@ -21,12 +20,12 @@ class Seconds:
         return self.now
 
 
-async def together(limit: AdaptiveLimit, seconds: Seconds, calls: int, each_ms: float) -> int:
+def together(limit: AdaptiveLimit, seconds: Seconds, calls: int, each_ms: float) -> int:
     """Run calls at once that all take so long; return how many found a slot."""
-    async with AsyncExitStack() as running:
-        for _ in range(calls):
+    with ExitStack() as running:
+        for number in range(calls):
             try:
-                await running.enter_async_context(limit.slot())
+                running.enter_context(limit.slot(str(number)))
             except SaturatedError:
                 break
         begun = limit.in_flight
@@ -34,38 +33,60 @@ async def together(limit: AdaptiveLimit, seconds: Seconds, calls: int, each_ms: 
     return begun
 
 
-async def test_calls_that_are_late_because_there_are_many_leave_fewer_slots_and_good_time_brings_them_back() -> None:
+def test_calls_that_are_late_because_there_are_many_leave_fewer_slots_and_good_time_brings_them_back() -> None:
     seconds = Seconds()
     limit = AdaptiveLimit(64, TARGET_MS, seconds)
-    assert await together(limit, seconds, 100, each_ms=90) == 64
-    found = [await together(limit, seconds, 100, each_ms=800) for _ in range(20)]
+    assert together(limit, seconds, 100, each_ms=90) == 64
+    found = [together(limit, seconds, 100, each_ms=800) for _ in range(20)]
     assert found[0] == 64
     assert found[-1] == LEAST
-    back = [await together(limit, seconds, 100, each_ms=20) for _ in range(200)]
+    back = [together(limit, seconds, 100, each_ms=20) for _ in range(200)]
     assert back[-1] == 64
 
 
-async def test_it_settles_where_calls_are_in_good_time() -> None:
+def test_it_settles_where_calls_are_in_good_time() -> None:
     seconds = Seconds()
     limit = AdaptiveLimit(64, TARGET_MS, seconds)
     # A machine that makes 150 a second: n at once take n x 6.7 ms.
     found = 64
     for _ in range(100):
-        found = await together(limit, seconds, 100, each_ms=found * 6.7)
+        found = together(limit, seconds, 100, each_ms=found * 6.7)
     assert LEAST <= found <= 16
 
 
-async def test_a_call_too_many_is_refused_without_a_wait() -> None:
+def test_a_call_too_many_is_refused() -> None:
     limit = AdaptiveLimit(1, TARGET_MS)
-    async with limit.slot():
-        with pytest.raises(SaturatedError):
-            await asyncio.wait_for(limit.slot().__aenter__(), 0.001)
-    async with limit.slot():
-        assert limit.in_flight == 1
+    with limit.slot("one"), pytest.raises(SaturatedError), limit.slot("another"):
+        pass
+    assert limit.in_flight == 0
+    with limit.slot("another"):
+        assert limit.is_full
 
 
-async def test_a_slow_call_among_few_takes_no_slot_away() -> None:
+def test_equal_calls_share_a_slot_until_the_last_of_them_has_ended() -> None:
+    limit = AdaptiveLimit(1, TARGET_MS)
+    with limit.slot("same"):
+        with limit.slot("same"):
+            assert limit.in_flight == 1
+        assert limit.is_full
+    assert limit.in_flight == 0
+
+
+def test_in_a_crowd_calls_in_good_time_on_a_loop_that_is_behind_leave_fewer_slots_too() -> None:
+    seconds = Seconds()
+    behind = [True]
+    limit = AdaptiveLimit(64, TARGET_MS, seconds, is_behind=lambda: behind[0])
+    assert [together(limit, seconds, 64, each_ms=20) for _ in range(20)][-1] == 64
+    for _ in range(100):
+        limit.count_refused()
+    assert together(limit, seconds, 64, each_ms=20) == 64
+    assert together(limit, seconds, 100, each_ms=20) == LEAST
+    behind[0] = False
+    assert [together(limit, seconds, 100, each_ms=20) for _ in range(200)][-1] == 64
+
+
+def test_a_slow_call_among_few_takes_no_slot_away() -> None:
     seconds = Seconds()
     limit = AdaptiveLimit(64, TARGET_MS, seconds)
-    await together(limit, seconds, int(LEAST), each_ms=5000)
-    assert await together(limit, seconds, 100, each_ms=20) == 64
+    together(limit, seconds, int(LEAST), each_ms=5000)
+    assert together(limit, seconds, 100, each_ms=20) == 64

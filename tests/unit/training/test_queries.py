@@ -93,7 +93,7 @@ def test_affinities_are_learned_from_the_values_that_serving_reads() -> None:
         )
         for field, value in values.items():
             expected.setdefault(field, set()).add(value)
-            assert tables.affinity.lift_K(field, value) is not None
+            assert tables.affinity.lift_QK(field, [value]) is not None
     learned = {field: set(table.values.names) for field, table in tables.affinity.tables.items()}
     for field in expected.keys() - {"hour", "weekday", "season"}:
         assert learned[field] == expected[field], field
@@ -111,8 +111,9 @@ def test_region_of_the_profile_counts_where_the_context_names_none() -> None:
     log = with_contexts(log_of([(1, 0)] * 60, [(1, 3)] * 60), (Context(),), [0] * 120)
     profiles = {"u:0": Profile(region="North"), "u:1": Profile(region="South")}
     affinity = fit_candidate_tables(log, SHOP, np.arange(6, dtype=np.int32), profiles, BERLIN, 9).affinity
-    north = affinity.lift_K("region", "north")
-    assert north is not None
+    lift_QK = affinity.lift_QK("region", ["north"])
+    assert lift_QK is not None
+    north = lift_QK[0]
     assert north[affinity.categories.code("Food")] > 0.3
     assert north[affinity.categories.code("Toys")] < -0.3
 
