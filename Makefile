@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down status check images pin-images manifests monitoring-check test fuzz faults bench-serving bench-overload bench-rerank bench-retrieval bench-gpu bench-compression bench-quality bench-ctr
+.PHONY: help install demo up down status check images pin-images manifests monitoring-check test fuzz faults bench-serving bench-overload bench-batch bench-rerank bench-retrieval bench-gpu bench-compression bench-quality bench-ctr
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -80,6 +80,9 @@ bench-serving: $(INSTALLED) ## Measure the running demo under open-loop load, be
 
 bench-overload: $(INSTALLED) ## Send the running demo three times what it can answer, then half of it for an hour: [SURGE_S SOAK_S]
 	@$(BIN)/python -m benchmarks.overload $(if $(SURGE_S),--surge-s $(SURGE_S)) $(if $(SOAK_S),--soak-s $(SOAK_S))
+
+bench-batch: $(INSTALLED) ## Make the lists of the running demo's shoppers ahead, and say how many a second
+	$(BIN)/python -m benchmarks.batch
 
 bench-rerank: $(INSTALLED) ## Re-rank one model's offers under every wish: what variety and novelty cost, and the time
 	$(BIN)/python -m benchmarks.rerank
