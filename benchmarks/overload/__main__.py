@@ -16,14 +16,12 @@ from dataclasses import asdict
 
 from benchmarks.environment import ROOT, environment
 from benchmarks.overload.soak import Soak, soak
-from benchmarks.overload.surge import NORMAL_S, SHED_MS, SURGE, Surge, Target, surge
+from benchmarks.overload.surge import LEAST_IN_TIME, LEAST_SHARE, NORMAL_S, SHED_MS, SURGE, Surge, Target, surge
 from benchmarks.serving.__main__ import NUM_USERS, known_users, personal_body, warm_up
 from benchmarks.serving.waterfall import platform_processes
 from shared.service.settings import Settings
 
 RESULT = ROOT / "benchmarks" / "results" / "overload.json"
-LEAST_SHARE = 0.8
-LEAST_IN_TIME = 0.99
 
 
 def verdicts(found: Surge, soaked: Soak) -> Iterator[tuple[bool, str]]:

@@ -30,6 +30,9 @@ RATES = (25, 50, 75, 100, 125, 150, 200, 250, 300, 400)
 NORMAL_S = 30.0
 LOOK_S = 2.0
 SHED_MS = 20.0
+LEAST_SHARE = 0.8
+LEAST_IN_TIME = 0.99
+"""of what is shed, within SHED_MS"""
 SHED = {"overload", "status_503", "status_429"}
 
 BodyOf = Callable[[int], Any]

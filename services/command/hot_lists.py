@@ -12,7 +12,7 @@ Errors      STORE_ERRORS; StateUnavailableError
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Protocol
@@ -29,7 +29,8 @@ from shared.contracts.recommendation import RecommendRequest
 from shared.service.clock import Clock
 from shared.storage.redis.recommendation_cache import Entry, Versions
 
-KEPT = {"items", "counts", "model", "cold_start", "notices", "rules_change_at_ms"}
+KEPT = ("counts", "cold_start", "notices")
+"""of a reply, beside items and model"""
 TOGETHER = 64
 """shoppers of one portion; their scores over a catalogue of 100,000 items take 25 MB"""
 
@@ -89,7 +90,7 @@ class HotLists:
             coming = None if some is None else asyncio.create_task(self._read(some, wanted))
             await asyncio.sleep(0)  # the next read is on its way before this thread counts
             if portion is not None:
-                await self.cache.write([entry async for entry in self._entries(portion, rules_version)])
+                await self.cache.write(self._entries(portion, rules_version))
         return len(user_keys)
 
     async def _read(self, user_keys: Sequence[str], wanted: Wanted) -> _Portion:
@@ -97,12 +98,13 @@ class HotLists:
         normal = [normalise(wanted.by(user_key), now_ms, self.zone) for user_key in user_keys]
         return _Portion(normal, await self.states.seen(user_keys, now_ms))
 
-    async def _entries(self, portion: _Portion, rules_version: str | None) -> AsyncIterator[Entry]:
+    def _entries(self, portion: _Portion, rules_version: str | None) -> list[Entry]:
         request = _request(portion.normal[0])
         replies = self.ranker.rank_together(self.model, request, [_shopper(seen) for seen in portion.seen])
-        for normal, seen, reply in zip(portion.normal, portion.seen, replies, strict=True):
-            yield _entry(normal, made_with(Versions(seen.version, rules_version), reply.rules_version), reply)
-            await asyncio.sleep(0)  # the next states are more than a socket holds: they come while this thread counts
+        return [
+            _entry(normal, made_with(Versions(seen.version, rules_version), reply.rules_version), reply)
+            for normal, seen, reply in zip(portion.normal, portion.seen, replies, strict=True)
+        ]
 
 
 def _request(normal: NormalRequest) -> RankRequest:
@@ -122,9 +124,9 @@ def _shopper(seen: Seen) -> Shopper:
 
 
 def _entry(normal: NormalRequest, versions: Versions, reply: RankReply) -> Entry:
-    told = reply.model_dump(mode="json", include=KEPT)
-    places, right_until_ms = shaped(told.pop("items"), normal.request.return_), told.pop("rules_change_at_ms")
-    return keep(normal, versions, places, told.pop("model"), right_until_ms=right_until_ms, **told)
+    told = reply.model_dump(mode="json", include={"items", "model", *KEPT})
+    places, rest = shaped(told["items"], normal.request.return_), {name: told[name] for name in KEPT}
+    return keep(normal, versions, places, told["model"], right_until_ms=reply.rules_change_at_ms, **rest)
 
 
 def _portions(user_keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -1,4 +1,4 @@
-"""Make one shopper's list live: their state from feature, then the ranking; the two service calls of a request.
+"""Make one shopper's list live: their state, held since a moment ago or else from feature, then the ranking.
 
 Called by   services/gateway/recommend.py
 Out         LiveList; without feature it is made of the request's own session, cart and item, and says so

@@ -106,8 +106,10 @@ class RateLimits:
         return True
 
     def _asking(self, meter: _Meter, key_id: str, rate_per_s: float) -> "asyncio.Task[None]":
-        """Ask once for all who wait; they go on together. A lock would let one in for each turn of the loop, and where
-        a turn takes 10 ms, the hundredth came a second later."""
+        """Ask once for all who wait; they go on together.
+
+        A lock would let one in for each turn of the loop: where a turn takes 10 ms, the hundredth came a second later.
+        """
         if meter.asking is None or meter.asking.done():
             meter.asking = asyncio.create_task(self._lease(meter, key_id, rate_per_s))
         return meter.asking

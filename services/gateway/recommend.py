@@ -2,7 +2,8 @@
 
 Called by   services/gateway/routes.py (POST /recommend), batch.py (several at once)
 Ladder      fresh cached list → live list (feature, then ranking) → stale cached list → popular lists in memory
-            → the same from the snapshot file → an empty list; always an answer, always with the reason
+            → the same from the snapshot file → an empty list; always an answer, always with the reason. Where all
+            places for live lists are taken, at once to the popular lists: a look into the cache is work, too
 Time        a deadline for the whole, a budget for each step; a step that cannot end in time is not begun
 Afterwards  the cached list is written when the answer has gone (after_answer.py), the impression too (showing.py)
 Errors      ProblemError 400 for a filter that cannot be parsed; nothing else

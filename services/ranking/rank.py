@@ -9,7 +9,7 @@ Errors      FilterError (a bad filter), MalformedEventsError; both are the calle
 Cost        one thread, no I/O; a few milliseconds (benchmarks/results/serving.json)
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from functools import lru_cache
@@ -90,20 +90,20 @@ class Ranker:
         self._metrics.observe_request(watch, reply.counts.removed, reply.cold_start)
         return reply
 
-    def rank_together(
-        self, model: ServingModel, request: RankRequest, shoppers: Sequence[Shopper]
-    ) -> Iterator[RankReply]:
-        """Yield the list of each of several shoppers, of whom the same is asked and nobody waits.
+    def rank_together(self, model: ServingModel, request: RankRequest, shoppers: Sequence[Shopper]) -> list[RankReply]:
+        """Return the list of each of several shoppers, of whom the same is asked and nobody waits.
 
         Up to the candidates' columns they are worked on together; the metrics, which are of requests, count none.
         """
         merchandising, recommender, context = self.merchandising(), model.recommender, self._context(request)
         scored = recommender.start_together([_query(request, shopper, context) for shopper in shoppers])
         found = recommender.retrieve_together(scored, self._of_each_source(request))
+        replies = []
         for begun in map(Begun, shoppers, scored, found):
             watch = Stopwatch()
             done = self._work(model, request, merchandising, begun, watch)
-            yield self._reply(model, request, merchandising, done, watch)
+            replies.append(self._reply(model, request, merchandising, done, watch))
+        return replies
 
     def _reply(
         self,

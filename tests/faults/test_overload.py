@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.overload.__main__ import LEAST_IN_TIME, LEAST_SHARE
-from benchmarks.overload.surge import NORMAL_S, SHED_MS, SURGE, Target, surge
+from benchmarks.overload.surge import LEAST_IN_TIME, LEAST_SHARE, NORMAL_S, SHED_MS, SURGE, Target, surge
 from deploy.local.ports import LOOPBACK
 from tests.faults.stack import DEADLINE_MS, FaultStack
 
