@@ -11,7 +11,7 @@ from shared.storage.history import HistoryEvent, history_event, in_order
 from shared.storage.redis.clients import AsyncRedis, SyncRedis, async_client, sync_client
 from shared.storage.redis.lists_store import ListsStore
 from shared.storage.redis.recommendation_cache import Entry, RecommendationCache, Versions, name_rules_version
-from shared.storage.redis.user_state import MAX_EVENTS, OnlineStateReader, OnlineStateWriter
+from shared.storage.redis.user_state import MAX_EVENTS, SENTINEL, OnlineStateReader, OnlineStateWriter
 from tests.integration.test_storage_interactions import NOON, stored_event
 
 NAMESPACE = "shop"
@@ -130,12 +130,13 @@ async def test_a_long_past_is_trimmed_to_its_newest_events(cache: AsyncRedis, ca
 
 async def test_states_read_together_are_those_read_one_by_one_and_none_where_a_part_is_gone(cache: AsyncRedis) -> None:
     states = OnlineStateReader(cache, NAMESPACE)
-    for number, user_key in enumerate(("u:1", "u:2", "u:3", "u:4", "u:none")):
+    for number, user_key in enumerate(("u:1", "u:2", "u:3", "u:4", "u:none", "u:half")):
         events = [past_event(place) for place in range(100 * number)]
         assert await states.rebuild(user_key, await states.version(user_key), events, Profile(region=f"r{number}"))
     await cache.delete("shop:user-version:u:3", "shop:user-profile:u:4", "shop:user-events:u:none")
-    read = await states.read_many(["u:2", "u:1", "u:3", "nobody", "u:4", "u:none"])
-    assert read == [await states.read("u:2"), await states.read("u:1"), None, None, None, None]
+    await cache.zrem("shop:user-events:u:half", SENTINEL)
+    read = await states.read_many(["u:2", "u:1", "u:3", "nobody", "u:4", "u:none", "u:half"])
+    assert read == [await states.read("u:2"), await states.read("u:1"), None, None, None, None, None]
     assert read[0] is not None
     assert (len(read[0].events), read[0].profile.region) == (100, "r1")
 
